@@ -1,0 +1,1 @@
+//! Brings a machine to the state that its projects describe

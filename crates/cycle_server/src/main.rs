@@ -1,0 +1,3 @@
+//! The application server
+
+fn main() {}

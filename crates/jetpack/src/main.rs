@@ -1,0 +1,3 @@
+//! The node's command-line tool
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The node's daemon: its only connection to the server
+
+fn main() {}

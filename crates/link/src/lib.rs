@@ -1,0 +1,1 @@
+//! Node side of messaging: outbox, AMQP session, HTTPS session, reconnection

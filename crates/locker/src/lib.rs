@@ -1,0 +1,1 @@
+//! Projects and blobs in object storage

@@ -1,0 +1,1 @@
+//! The machine from our side: home, settings, node.json, commands, locks, logs

@@ -1,0 +1,26 @@
+//! Messages and REST models shared by nodes, server and tools.
+//!
+//! Everything that crosses the network has its one definition here: the message [`Envelope`] of
+//! both transports, the node configuration that answers `GET /clusterlink/userdata/ID`, the
+//! commands that the server sends to nodes, the AMQP names, and the bodies of the REST calls.
+//!
+//! The crate holds plain data with serde. It must not know how any of it is sent, stored or acted
+//! upon: no sockets, no files, no clocks.
+
+mod command;
+mod configuration;
+mod envelope;
+mod event;
+mod ids;
+mod message;
+pub mod rest;
+pub mod topology;
+mod tree;
+
+pub use command::{Command, CommandKind};
+pub use configuration::{Amqp, ClusterInitSpec, LockerRef, NodeConfiguration, Transport};
+pub use envelope::{Envelope, MessageType, Messages};
+pub use event::{Event, Level, Priority, WordError};
+pub use ids::{IdError, check_name};
+pub use message::{ConvergeFailure, Heartbeat, Installation, InstallationStatus, Log, Phase, Shutdown};
+pub use tree::{lookup, merge, set_dotted};

@@ -1,0 +1,139 @@
+//! The contents of the messages, one type for each kind that both ends read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Level, Priority};
+
+/// Data of a `log` message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// What kind of news it is.
+    pub level: Level,
+    /// How much it matters; the cluster page shows medium and above.
+    pub priority: Priority,
+    /// The text, as given by the user.
+    pub message: String,
+}
+
+/// Data of an `installation` message: where the converge of a node is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Installation {
+    /// Started, ended well or ended badly.
+    pub status: InstallationStatus,
+    /// The phase that begins now, or in which the converge failed.
+    pub phase: Phase,
+    /// What is being done within the phase, for instance `demo/execute/scripts/010-pull.sh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Which try this is, from 1; starts again at 1 after a success.
+    pub attempt: u32,
+    /// Seconds spent in each phase that ended, by the name of the phase.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub timings: BTreeMap<String, f64>,
+    /// Host name of the machine, short form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The machine's first IPv4 address that is not loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv4: Option<String>,
+    /// Why it failed; present exactly when `status` is failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ConvergeFailure>,
+}
+
+/// How a converge stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstallationStatus {
+    /// A converge is at work.
+    Started,
+    /// The converge succeeded. The only way for a node to become Ready.
+    Ready,
+    /// The converge failed; the node will try again.
+    Failed,
+}
+
+/// The phases of a converge, in their order (design, section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Fetch the node configuration.
+    Configure,
+    /// Download every project of the node.
+    Sync,
+    /// Chef recipes.
+    Recipes,
+    /// cluster-init scripts.
+    ClusterInit,
+    /// Blocks that recipes deferred to the end.
+    Deferred,
+    /// Nothing left to do.
+    Ready,
+}
+
+impl Phase {
+    /// The word on the wire and for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Configure => "configure",
+            Self::Sync => "sync",
+            Self::Recipes => "recipes",
+            Self::ClusterInit => "cluster-init",
+            Self::Deferred => "deferred",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// Why a converge failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConvergeFailure {
+    /// One line that names the script, project, blob or URL.
+    pub message: String,
+    /// Project of the script, if a script failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Spec of the script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<String>,
+    /// File name of the script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// Exit code of the script; none when a signal or the deadline ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The last lines of the script's output.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
+    /// What a person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommendation: Option<String>,
+    /// When the daemon will try again, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Timestamp>,
+}
+
+/// Data of a `heartbeat` message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Version of jetpackd.
+    pub version: String,
+    /// Host name of the machine, short form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The machine's first IPv4 address that is not loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv4: Option<String>,
+}
+
+/// Data of a `shutdown` message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shutdown {
+    /// Why the node goes.
+    pub reason: String,
+    /// True when the node only confirms that it obeyed the server; false when it asks.
+    pub confirmed: bool,
+}

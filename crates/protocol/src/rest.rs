@@ -1,0 +1,294 @@
+//! Bodies of the REST calls. JSON names and required members are those of the documented API
+//! (CycleCloud REST API, version 8); calls of our own are marked.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A node as REST clients see it: a free-form record with attributes such as `Name`, `NodeId`,
+/// `Template`, `Status`, `State`, `TargetState`, `StatusMessage`, `InstanceId`, `Hostname`,
+/// `PrivateIp`, `MachineType`, `CoreCount`, `Configuration`.
+pub type NodeRecord = Map<String, Value>;
+
+/// `GET /clusters/{cluster}/status`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// Most cores that the cluster may have.
+    pub max_core_count: i64,
+    /// Most nodes that the cluster may have.
+    pub max_count: i64,
+    /// All node arrays.
+    pub nodearrays: Vec<NodearrayStatus>,
+    /// The nodes of the arrays; only with `nodes=true`. Standalone nodes are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Vec<NodeRecord>>,
+    /// `Started`, `Starting`, `Terminating`, `Terminated`; absent until the first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// `Started` or `Terminated`; absent until the first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_state: Option<String>,
+}
+
+/// One node array of a [`ClusterStatus`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodearrayStatus {
+    /// Name of the array.
+    pub name: String,
+    /// Most nodes of the array.
+    pub max_count: i64,
+    /// Most cores of the array.
+    pub max_core_count: i64,
+    /// The array's own attributes.
+    pub nodearray: NodeRecord,
+    /// One for each machine type, in the order of preference.
+    pub buckets: Vec<Bucket>,
+}
+
+/// What one machine type of a node array has and could have.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bucket {
+    /// The same for the life of the cluster.
+    pub bucket_id: String,
+    /// False when only old nodes use it.
+    pub valid: bool,
+    /// `NotActivated`, `DisabledMachineType` or empty.
+    pub invalid_reason: String,
+    /// What a create request names to pick this bucket.
+    pub definition: BucketDefinition,
+    /// The machine type's properties.
+    pub virtual_machine: VirtualMachine,
+    /// Nodes, with those still being acquired.
+    pub active_count: i64,
+    /// Their cores.
+    pub active_core_count: i64,
+    /// Names of the active nodes; only with `nodes=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_nodes: Option<Vec<String>>,
+    /// How many more could be added now.
+    pub available_count: i64,
+    /// Their cores.
+    pub available_core_count: i64,
+    /// The most after all limits.
+    pub max_count: i64,
+    /// Its cores.
+    pub max_core_count: i64,
+    /// Cores counted against limits.
+    pub consumed_core_count: i64,
+    /// Quota of the machine type.
+    pub quota_count: i64,
+    /// Its cores.
+    pub quota_core_count: i64,
+    /// Quota of the machine type's family.
+    pub family_quota_count: i64,
+    /// Its cores.
+    pub family_quota_core_count: i64,
+    /// Cores of the family in use.
+    pub family_consumed_core_count: i64,
+    /// Quota of the region.
+    pub regional_quota_count: i64,
+    /// Its cores.
+    pub regional_quota_core_count: i64,
+    /// Cores of the region in use.
+    pub regional_consumed_core_count: i64,
+    /// Largest placement group.
+    pub max_placement_group_size: i64,
+    /// Its cores.
+    pub max_placement_group_core_size: i64,
+    /// The placement groups there are.
+    pub placement_groups: Vec<PlacementGroup>,
+    /// Seconds since a machine could not be had; negative: never.
+    pub last_capacity_failure: f64,
+    /// `High`, `Medium`, `Low` or empty.
+    pub spot_placement_score: String,
+}
+
+/// See [`Bucket::definition`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BucketDefinition {
+    /// The machine type.
+    #[serde(default)]
+    pub machine_type: String,
+}
+
+/// See [`Bucket::virtual_machine`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VirtualMachine {
+    /// Virtual CPUs.
+    pub vcpu_count: i64,
+    /// Physical cores.
+    pub pcpu_count: i64,
+    /// GPUs.
+    pub gpu_count: i64,
+    /// Memory in GB.
+    pub memory: f64,
+    /// Whether it has InfiniBand.
+    pub infiniband: bool,
+}
+
+/// See [`Bucket::placement_groups`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementGroup {
+    /// Its name.
+    pub name: String,
+    /// Nodes in it.
+    pub active_count: i64,
+    /// Their cores.
+    pub active_core_count: i64,
+}
+
+/// `POST /clusters/{cluster}/nodes/create`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeCreationRequest {
+    /// Chosen by the caller; a repeat is answered 409.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What to create.
+    pub sets: Vec<NodeCreationSet>,
+}
+
+/// One set of a [`NodeCreationRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeCreationSet {
+    /// The node array.
+    pub nodearray: String,
+    /// How many nodes.
+    pub count: u32,
+    /// Picks the bucket; none: the first that fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<BucketDefinition>,
+    /// printf pattern with `%d`, or a complete name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_format: Option<String>,
+    /// Added to the index in the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_offset: Option<i64>,
+    /// Attributes for the new nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_attributes: Option<NodeRecord>,
+    /// Placement group, made when it does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement_group_id: Option<String>,
+}
+
+/// Answer to a [`NodeCreationRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeCreationResult {
+    /// See `GET /operations/{id}`.
+    pub operation_id: String,
+    /// In the order of the request.
+    pub sets: Vec<NodeCreationSetResult>,
+}
+
+/// One set of a [`NodeCreationResult`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeCreationSetResult {
+    /// How many nodes were added.
+    pub added: u32,
+    /// Why fewer than asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// `POST /clusters/{cluster}/nodes/{start,terminate,shutdown,…}`. Several selectors are a union.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeManagementRequest {
+    /// ClassAd expression over node attributes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Short host names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hostnames: Vec<String>,
+    /// Node ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// Private addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ip_addresses: Vec<String>,
+    /// Node names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Chosen by the caller; a repeat is answered 409.
+    #[serde(default, rename = "requestId", skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// Answer to a [`NodeManagementRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeManagementResult {
+    /// See `GET /operations/{id}`.
+    pub operation_id: String,
+    /// One for each node that the request named.
+    pub nodes: Vec<NodeManagementEntry>,
+}
+
+/// One node of a [`NodeManagementResult`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeManagementEntry {
+    /// Name of the node.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// `OK` or `Error`.
+    pub status: String,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// `GET /clusters/{cluster}/nodes`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeList {
+    /// The nodes.
+    pub nodes: Vec<NodeRecord>,
+    /// Only with `operation` or `request_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationStatus>,
+}
+
+/// `GET /operations/{id}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationStatus {
+    /// `create`, `start`, `terminate`, `shutdown`.
+    pub action: String,
+    /// ISO 8601.
+    pub start_time: String,
+}
+
+/// `GET /cloud/clusters`: one cluster in a list (ours).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ClusterSummary {
+    /// Name of the cluster.
+    pub name: String,
+    /// As in [`ClusterStatus::state`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// As in [`ClusterStatus::target_state`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_state: Option<String>,
+    /// All its nodes, standalone ones and those of arrays.
+    pub nodes: Vec<NodeRecord>,
+}
+
+/// `GET /lockers`: one locker (ours).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LockerSummary {
+    /// Name of the locker.
+    pub name: String,
+    /// Where `cyclecloud project upload` writes to.
+    pub url: String,
+}

@@ -1,0 +1,60 @@
+//! Left-aligned columns.
+
+use std::fmt;
+
+/// A table for people: a line of headings and rows, columns two blanks apart.
+#[derive(Debug, Clone)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub fn new<const N: usize>(headings: [&str; N]) -> Self {
+        Self {
+            rows: vec![headings.map(str::to_owned).to_vec()],
+        }
+    }
+
+    /// Adds a row. Line ends within a cell become blanks.
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows
+            .push(cells.map(|cell| cell.replace(['\n', '\r'], " ")).to_vec());
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(&format!("{cell:width$}  "));
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    #[test]
+    fn columns_are_aligned_and_lines_have_no_trailing_blanks() {
+        let mut table = Table::new(["NAME", "STATUS"]);
+        table.row(["scheduler".into(), "Ready".into()]);
+        table.row(["e-1".into(), String::new()]);
+        assert_eq!(table.to_string(), "NAME       STATUS\nscheduler  Ready\ne-1\n");
+    }
+}

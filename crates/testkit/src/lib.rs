@@ -1,0 +1,1 @@
+//! For tests only: programs in a scratch folder, waiting for conditions
