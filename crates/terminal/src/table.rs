@@ -30,7 +30,7 @@ impl fmt::Display for Table {
             self.rows
                 .iter()
                 .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count())
+                .map(|cell: &String| cell.chars().count())
                 .max()
                 .unwrap_or(0)
         };
