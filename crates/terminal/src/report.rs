@@ -75,7 +75,7 @@ pub fn finish(result: anyhow::Result<()>, verbose: bool) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::from(exit::DONE);
     };
-    if error.chain().any(|cause| is_closed_pipe(cause)) {
+    if error.chain().any(is_closed_pipe) {
         return ExitCode::from(exit::DONE);
     }
     let mut stderr = anstream::stderr().lock();

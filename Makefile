@@ -1,0 +1,36 @@
+# The commands of this repository. Each one does all its own set-up and may be run at any time, twice.
+.PHONY: help demo test lint fmt tools clean
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# Development tools, pinned in requirements-test.txt, live in a virtual environment of the project.
+TOOLS := target/tools
+export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
+export JETPACK_TEST_PYTHON := $(CURDIR)/$(TOOLS)/bin/python
+
+help: ## show the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## a cluster of three nodes on this machine; ONCE=1 shows it and stops
+	@./examples/demo.sh $(if $(ONCE),--once)
+
+test: tools lint ## everything that CI runs
+	cargo build --locked --workspace --bins
+	cargo nextest run --locked --workspace
+
+lint: tools ## formatting, clippy, licences and bans, arrows between the crates
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo deny --log-level error check bans licenses sources
+	cargo xtask check-deps
+
+fmt: ## format the code
+	cargo fmt --all
+
+tools: $(TOOLS)/.stamp
+
+$(TOOLS)/.stamp: requirements-test.txt scripts/install-tools.sh
+	@./scripts/install-tools.sh $(TOOLS)
+
+clean: ## remove everything that was built
+	cargo clean
