@@ -1,1 +1,23 @@
-//! For tests only: programs in a scratch folder, waiting for conditions
+//! For tests only: a whole site in a scratch folder, and waiting for conditions.
+//!
+//! Everything here runs the real programs, as a user would, and fails the test with the reason when something is not
+//! as it should be. It knows the programs by their command lines and files alone, and none of our crates.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure here is a failed test"
+)]
+
+mod http;
+mod process;
+mod projects;
+mod site;
+mod wait;
+
+pub use http::{Answer, get, request};
+pub use process::{Program, Run, alive, kill_hard, program, run};
+pub use projects::Project;
+pub use site::{Node, Site};
+pub use wait::{PATIENCE, wait_for};
