@@ -1,0 +1,5 @@
+//! The application server: everything but its command line.
+//!
+//! The binary is a thin `main` over this library, so that each room can be tested on its own.
+
+pub mod provider;
