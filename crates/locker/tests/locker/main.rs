@@ -1,0 +1,4 @@
+//! The locker as its users see it: in a folder, and behind a server.
+
+#[cfg(test)]
+mod file;
