@@ -39,6 +39,17 @@ pub enum Trust {
     Anybody,
 }
 
+/// A trust that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The pinned authority is not one.
+    #[error("there is no PEM certificate in the authority to trust")]
+    NoCertificate,
+    /// TLS could not be set up.
+    #[error("the certificates to trust cannot be used")]
+    Client(#[from] reqwest::Error),
+}
+
 impl Access {
     /// A credential under the machine's own trust.
     pub fn basic(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
@@ -74,18 +85,22 @@ impl Trust {
     ///
     /// # Errors
     /// When the pinned authority is not PEM, or TLS cannot be set up.
-    pub fn client(&self) -> Result<reqwest::Client, reqwest::Error> {
+    pub fn client(&self) -> Result<reqwest::Client, TrustError> {
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
-        match self {
+        let builder = match self {
             Self::System => builder,
             Self::Pinned(pem) => {
-                builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem.as_bytes())?)
+                let certificates = reqwest::Certificate::from_pem_bundle(pem.as_bytes())?;
+                if certificates.is_empty() {
+                    return Err(TrustError::NoCertificate);
+                }
+                builder.tls_certs_only(certificates)
             }
             Self::Anybody => builder.tls_danger_accept_invalid_certs(true),
-        }
-        .build()
+        };
+        Ok(builder.build()?)
     }
 }

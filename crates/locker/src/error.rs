@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::PathError;
+use crate::{PathError, TrustError};
 
 /// A cause of any type.
 pub type Cause = Box<dyn StdError + Send + Sync>;
@@ -36,7 +36,7 @@ pub enum Error {
         url: String,
         /// What is wrong.
         #[source]
-        source: reqwest::Error,
+        source: TrustError,
     },
     /// A path that could leave its folder. Nothing was done.
     #[error(transparent)]

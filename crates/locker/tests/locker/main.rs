@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod file;
+#[cfg(test)]
+mod http;
