@@ -17,6 +17,9 @@ pub const GROUP: &str = "cyclecloud";
 const DEFAULT_HOME: &str = "/opt/cycle/jetpack";
 const DEFAULT_CLUSTER_INIT: &str = "/mnt/cluster-init";
 pub(crate) const MACHINE_ID: &str = "/etc/machine-id";
+pub(crate) const PROC: &str = "/proc";
+/// Runs scripts that do not name an interpreter.
+pub(crate) const SHELL: &str = "/bin/sh";
 
 /// The `PATH` of scripts when the program itself was started without one.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -10,6 +10,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod connection;
 pub mod home;
