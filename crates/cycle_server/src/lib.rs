@@ -3,3 +3,4 @@
 //! The binary is a thin `main` over this library, so that each room can be tested on its own.
 
 pub mod provider;
+pub mod template;

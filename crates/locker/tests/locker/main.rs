@@ -1,6 +1,0 @@
-//! The locker as its users see it: in a folder, and behind a server.
-
-#[cfg(test)]
-mod file;
-#[cfg(test)]
-mod http;
