@@ -1,0 +1,134 @@
+//! The one place where a URL becomes storage. Another kind of storage is another arm of [`open`].
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::http::HttpBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use reqwest::Url;
+
+use crate::http::Http;
+use crate::{Access, Error};
+
+/// What a locker stands on.
+#[derive(Debug, Clone)]
+pub(crate) struct Backend {
+    /// Reads, and writes and lists unless `http` does.
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// Writes and lists, for lockers behind a server of ours.
+    pub(crate) http: Option<Http>,
+}
+
+/// Opens the storage; the URL that comes back is without a slash at its end.
+pub(crate) fn open(url: &str, access: &Access) -> Result<(String, Backend), Error> {
+    let problem = |problem: String| Error::Url {
+        url: url.to_owned(),
+        problem,
+    };
+    let mut parsed = Url::parse(url).map_err(|error| problem(format!("is not a URL: {error}")))?;
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        // The URL is printed in errors and logs.
+        return Err(Error::Url {
+            url: parsed.host_str().unwrap_or_default().to_owned(),
+            problem: "has a credential in its URL".to_owned(),
+        });
+    }
+    match parsed.scheme() {
+        "file" => {
+            let folder = parsed
+                .to_file_path()
+                .map_err(|()| problem("does not name a folder of this machine".to_owned()))?;
+            let named = url.trim_end_matches('/').to_owned();
+            let failed = |source| Error::Folder {
+                url: named.clone(),
+                source,
+            };
+            if !std::fs::metadata(&folder).map_err(failed)?.is_dir() {
+                return Err(failed(io::ErrorKind::NotADirectory.into()));
+            }
+            let store = LocalFileSystem::new_with_prefix(&folder)
+                .map_err(|error| failed(io::Error::other(error)))?
+                .with_fsync(true);
+            let store: Arc<dyn ObjectStore> = Arc::new(store);
+            Ok((named, Backend { store, http: None }))
+        }
+        scheme @ ("http" | "https") => {
+            if scheme == "http" && access.credential.is_some() && !is_loopback(&parsed) {
+                return Err(problem(
+                    "is not on this machine: a credential goes over https only".to_owned(),
+                ));
+            }
+            parsed.set_query(None);
+            parsed.set_fragment(None);
+            let path = parsed.path().trim_end_matches('/').to_owned();
+            parsed.set_path(&path);
+            let http = Http::new(parsed.clone(), access)?;
+            let store = HttpBuilder::new()
+                .with_url(parsed.as_str())
+                .with_retry(retry())
+                .with_http_connector(http.clone())
+                .build()
+                .map_err(|error| problem(format!("cannot be used: {error}")))?;
+            let store: Arc<dyn ObjectStore> = Arc::new(store);
+            let http = Some(http);
+            Ok((parsed.to_string(), Backend { store, http }))
+        }
+        scheme => Err(problem(format!(
+            "has the scheme `{scheme}`; file, http and https are known"
+        ))),
+    }
+}
+
+/// Short: who calls us has retries and pauses of its own, and says so to the user.
+fn retry() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.0,
+        },
+        max_retries: 3,
+        retry_timeout: Duration::from_secs(60),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        host == "localhost"
+            || host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        open(url, &Access::basic("a", "b")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_locker_is_refused_with_its_name() {
+        assert!(refused("nonsense").contains("`nonsense` is not a URL"));
+        assert!(refused("az://account/container").contains("the scheme `az`"));
+        assert!(refused("http://example.com/lockers/x").contains("https only"));
+        assert!(refused("file:///does/not/exist").contains("`file:///does/not/exist`"));
+        assert!(!refused("http://u:topsecret@localhost/lockers/x").contains("topsecret"));
+    }
+
+    #[test]
+    fn loopback_may_be_plain() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for host in ["localhost", "127.0.0.1:8080", "[::1]:8080"] {
+            let (url, _) = open(&format!("http://{host}/lockers/x/"), &Access::basic("a", "b")).unwrap();
+            assert_eq!(url, format!("http://{host}/lockers/x"));
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The locker as its users see it: in a folder, and behind a server.
+
+#[cfg(test)]
+mod file;
+#[cfg(test)]
+mod http;
