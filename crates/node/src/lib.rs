@@ -1,1 +1,24 @@
-//! The machine from our side: home, settings, node.json, commands, locks, logs
+//! The machine from our side: home, settings, node.json, commands, locks, logs.
+//!
+//! Everything that a program on the node needs to know about the machine it runs on, and every way
+//! in which it touches that machine: where files are ([`home`]), what the administrator set
+//! ([`settings`]), who the node is ([`identity`], [`connection`]), what it was configured to be
+//! ([`config`]), how a child process is run ([`command`]), who works on what ([`lock`]), what was
+//! said ([`log`]) and when ([`clock`], [`backoff`]).
+//!
+//! The crate must not know that a server exists: no sockets, no messages, no transports.
+
+pub mod backoff;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod connection;
+pub mod home;
+pub mod host;
+pub mod identity;
+pub mod ini;
+pub mod lock;
+pub mod log;
+mod python;
+pub mod random;
+pub mod settings;

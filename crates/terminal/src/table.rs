@@ -10,17 +10,16 @@ pub struct Table {
 
 impl Table {
     /// A table with these headings.
-    pub fn new<'a>(headings: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn new<const N: usize>(headings: [&str; N]) -> Self {
         Self {
-            rows: vec![headings.into_iter().map(str::to_owned).collect()],
+            rows: vec![headings.map(str::to_owned).to_vec()],
         }
     }
 
     /// Adds a row. Line ends within a cell become blanks.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells = cells.into_iter();
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows
-            .push(cells.map(|cell| cell.replace(['\n', '\r'], " ")).collect());
+            .push(cells.map(|cell| cell.replace(['\n', '\r'], " ")).to_vec());
     }
 }
 

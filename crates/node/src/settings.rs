@@ -1,0 +1,304 @@
+//! `config/jetpack.ini`: what the administrator and `jetpack initialize` set.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use protocol::Transport;
+
+use crate::backoff::Backoff;
+use crate::clock::{Clock, Deadline};
+use crate::home::Home;
+use crate::ini::{Entry, Ini, IniError};
+use crate::lock::{Lock, LockError};
+
+/// The settings cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The system refused.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A line has no meaning.
+    #[error(transparent)]
+    Syntax(#[from] IniError),
+    /// The file cannot be replaced.
+    #[error(transparent)]
+    Write(#[from] durable::Error),
+    /// Another process changes the settings and does not end.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+/// The settings of this node, checked, with defaults where nothing is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `[cycle_server] webserver`: where the node joins; none before `jetpack initialize`.
+    pub webserver: Option<String>,
+    /// `[cycle_server] transport` = `auto`, `amqp` or `https`; none leaves it to the server.
+    pub transport: Option<Transport>,
+    /// `[identity]`.
+    pub identity: IdentitySettings,
+    /// `[converge]`.
+    pub converge: ConvergeSettings,
+    /// `[log]`: for each log file of ours.
+    pub log: crate::log::Limits,
+    /// Keys that mean nothing to this version, with file and line. They are kept and ignored.
+    pub warnings: Vec<String>,
+}
+
+/// `[identity]`: what the server calls this node. Other software reads it too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// `cluster_name`.
+    pub cluster_name: Option<String>,
+    /// `node_id`.
+    pub node_id: Option<String>,
+    /// `node_name`.
+    pub node_name: Option<String>,
+    /// `instance_id`.
+    pub instance_id: Option<String>,
+    /// `cluster_session_id`.
+    pub cluster_session_id: Option<String>,
+}
+
+/// `[converge]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConvergeSettings {
+    /// `retry_initial`, `retry_max`: pauses after a failed converge. Seconds, or like `90s`, `5m`.
+    pub retry: Backoff,
+    /// `script_timeout`: longest run of one script. Default 4 hours.
+    pub script_timeout: Duration,
+    /// `script_grace`: how long a script has after it was told to end. Default 10 seconds.
+    pub script_grace: Duration,
+    /// `script_log_bytes`: most bytes of output kept for a script. Default 8 MiB.
+    pub script_log_bytes: u64,
+    /// `downloads`: how many files are fetched at the same time. Default 8.
+    pub downloads: usize,
+    /// `cluster_init_root`: where projects are unpacked; else as [`Home::default_cluster_init`] says.
+    pub cluster_init_root: PathBuf,
+}
+
+impl Settings {
+    /// What holds when nothing is set.
+    pub fn defaults(home: &Home) -> Self {
+        Self {
+            webserver: None,
+            transport: None,
+            identity: IdentitySettings::default(),
+            converge: ConvergeSettings {
+                retry: Backoff {
+                    initial: Duration::from_secs(5),
+                    max: Duration::from_secs(300),
+                },
+                script_timeout: Duration::from_secs(4 * 3600),
+                script_grace: Duration::from_secs(10),
+                script_log_bytes: 8 << 20,
+                downloads: 8,
+                cluster_init_root: home.default_cluster_init(),
+            },
+            log: crate::log::Limits::default(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Reads `config/jetpack.ini`; a missing file means the defaults.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not INI, or a value is not what its key takes; with file and line.
+    pub fn load(home: &Home) -> Result<Self, SettingsError> {
+        let (ini, file) = read(home)?;
+        let mut settings = Self::defaults(home);
+        for entry in ini.entries() {
+            settings.apply(home, &entry, &file)?;
+        }
+        Ok(settings)
+    }
+
+    /// Sets keys, `(section, key, value)`, and keeps everything else that is in the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not INI, or cannot be replaced; it is then unchanged.
+    pub fn update(
+        home: &Home,
+        clock: &dyn Clock,
+        values: &[(&str, &str, &str)],
+    ) -> Result<(), SettingsError> {
+        let wait = Deadline::after(clock, Duration::from_secs(10));
+        let path = home.run().join("settings.lock");
+        let _lock = Lock::wait(&path, "changing the settings", clock, &wait)?;
+        let (mut ini, _) = read(home)?;
+        for (section, key, value) in values {
+            ini.set(section, key, value);
+        }
+        durable::write(&home.jetpack_ini(), 0o640, ini.to_string().as_bytes())?;
+        Ok(())
+    }
+
+    fn apply(&mut self, home: &Home, entry: &Entry<'_>, file: &str) -> Result<(), IniError> {
+        let wrong = |expected: &str| IniError {
+            file: file.to_owned(),
+            line: entry.line,
+            problem: format!("`{}` is not {expected} for `{}`", entry.value, entry.key),
+        };
+        let text = || (!entry.value.is_empty()).then(|| entry.value.to_owned());
+        let converge = &mut self.converge;
+        match (entry.section, entry.key.to_ascii_lowercase().as_str()) {
+            ("cycle_server", "webserver") => self.webserver = text(),
+            ("cycle_server", "transport") => {
+                self.transport = Some(match entry.value {
+                    "auto" => Transport::Auto,
+                    "amqp" => Transport::Amqp,
+                    "https" => Transport::Https,
+                    _ => return Err(wrong("one of auto, amqp, https")),
+                });
+            }
+            ("identity", "cluster_name") => self.identity.cluster_name = text(),
+            ("identity", "node_id") => self.identity.node_id = text(),
+            ("identity", "node_name") => self.identity.node_name = text(),
+            ("identity", "instance_id") => self.identity.instance_id = text(),
+            ("identity", "cluster_session_id") => self.identity.cluster_session_id = text(),
+            ("converge", "retry_initial") => converge.retry.initial = duration(entry, wrong)?,
+            ("converge", "retry_max") => converge.retry.max = duration(entry, wrong)?,
+            ("converge", "script_timeout") => converge.script_timeout = duration(entry, wrong)?,
+            ("converge", "script_grace") => converge.script_grace = duration(entry, wrong)?,
+            ("converge", "script_log_bytes") => {
+                converge.script_log_bytes = number(entry, 4096, wrong)?;
+            }
+            ("converge", "downloads") => converge.downloads = number(entry, 1, wrong)?,
+            ("converge", "cluster_init_root") => {
+                if let Some(root) = text() {
+                    // A relative path is meant from the home, wherever the program was started.
+                    converge.cluster_init_root = home.root().join(root);
+                }
+            }
+            ("log", "max_bytes") => self.log.bytes = number(entry, 4096, wrong)?,
+            ("log", "max_files") => self.log.files = number(entry, 1, wrong)?,
+            // Written for other software by earlier versions of the agent.
+            ("cycle_server", "api_username" | "api_password") => {}
+            (section, key) => self.warnings.push(format!(
+                "{file}:{line}: `{key}` in `[{section}]` means nothing to this version",
+                line = entry.line
+            )),
+        }
+        Ok(())
+    }
+}
+
+fn read(home: &Home) -> Result<(Ini, String), SettingsError> {
+    let path = home.jetpack_ini();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(SettingsError::Read { path, source }),
+    };
+    let file = path.display().to_string();
+    Ok((Ini::parse(&file, &text)?, file))
+}
+
+fn duration(entry: &Entry<'_>, wrong: impl Fn(&str) -> IniError) -> Result<Duration, IniError> {
+    let parsed = match entry.value.parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => SignedDuration::from_str(entry.value)
+            .ok()
+            .and_then(|duration| Duration::try_from(duration).ok()),
+    };
+    parsed
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| wrong("a number of seconds or a duration like `5m`"))
+}
+
+fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+    entry: &Entry<'_>,
+    least: T,
+    wrong: impl Fn(&str) -> IniError,
+) -> Result<T, IniError> {
+    let parsed = entry.value.parse().ok().filter(|number| *number >= least);
+    parsed.ok_or_else(|| wrong(&format!("a number of at least {least}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn home(text: &str) -> (tempfile::TempDir, Home) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("jetpack"));
+        home.create().unwrap();
+        durable::write(&home.jetpack_ini(), 0o640, text.as_bytes()).unwrap();
+        (folder, home)
+    }
+
+    #[test]
+    fn settings_are_read_and_unknown_keys_are_told() {
+        let (_folder, home) = home(
+            "[cycle_server]\nwebserver = http://127.0.0.1:8080\ntransport = https\n[converge]\n\
+             retry_initial = 1\nscript_timeout = 90m\ncluster_init_root = ../ci\nretyr_max = 3\n",
+        );
+        let settings = Settings::load(&home).unwrap();
+        assert_eq!(settings.webserver.as_deref(), Some("http://127.0.0.1:8080"));
+        assert_eq!(settings.transport, Some(Transport::Https));
+        assert_eq!(settings.converge.retry.initial, Duration::from_secs(1));
+        assert_eq!(settings.converge.retry.max, Duration::from_secs(300));
+        assert_eq!(settings.converge.script_timeout, Duration::from_secs(5400));
+        assert_eq!(settings.converge.cluster_init_root, home.root().join("../ci"));
+        assert_eq!(settings.warnings.len(), 1);
+        assert!(
+            settings.warnings[0].contains("jetpack.ini:8: `retyr_max`"),
+            "{:?}",
+            settings.warnings
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_names_file_line_and_key() {
+        for (text, expected) in [
+            (
+                "[converge]\nretry_max = soon\n",
+                "jetpack.ini:2: `soon` is not a number of seconds",
+            ),
+            ("[log]\nmax_files = 0\n", "`0` is not a number of at least 1"),
+            (
+                "[cycle_server]\ntransport = smoke\n",
+                "one of auto, amqp, https for `transport`",
+            ),
+        ] {
+            let (_folder, home) = home(text);
+            let error = Settings::load(&home).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn update_keeps_what_it_does_not_know() {
+        let (_folder, home) = home("[mine]\nx = 1\n");
+        let values = [
+            ("identity", "node_id", "abc"),
+            ("identity", "cluster_name", "demo"),
+        ];
+        Settings::update(&home, &SystemClock, &values).unwrap();
+        let settings = Settings::load(&home).unwrap();
+        assert_eq!(settings.identity.node_id.as_deref(), Some("abc"));
+        assert_eq!(settings.identity.cluster_name.as_deref(), Some("demo"));
+        assert!(
+            fs::read_to_string(home.jetpack_ini())
+                .unwrap()
+                .starts_with("[mine]\nx = 1\n")
+        );
+    }
+
+    #[test]
+    fn no_file_means_the_defaults() {
+        let home = Home::at("/nowhere/at/all");
+        assert_eq!(Settings::load(&home).unwrap(), Settings::defaults(&home));
+    }
+}
