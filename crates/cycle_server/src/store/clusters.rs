@@ -61,10 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn cluster_and_nodes(
-        &self,
-        name: &str,
-    ) -> Result<Option<(Cluster, Vec<Node>)>, StoreError> {
+    pub async fn cluster_and_nodes(&self, name: &str) -> Result<Option<(Cluster, Vec<Node>)>, StoreError> {
         let name = name.to_owned();
         self.read(move |t| match by_name(t, &name)? {
             Some(cluster) => Ok(Some((cluster, nodes::of_cluster(t, &name)?))),

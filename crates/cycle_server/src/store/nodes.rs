@@ -76,12 +76,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails; nothing is changed then.
-    pub async fn edit_node<T, F>(
-        &self,
-        id: &str,
-        now: Timestamp,
-        edit: F,
-    ) -> Result<Option<T>, StoreError>
+    pub async fn edit_node<T, F>(&self, id: &str, now: Timestamp, edit: F) -> Result<Option<T>, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Node, &mut Vec<NewEvent>) -> T + Send + 'static,
@@ -104,12 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn remove_node(
-        &self,
-        id: &str,
-        now: Timestamp,
-        news: Vec<NewEvent>,
-    ) -> Result<(), StoreError> {
+    pub async fn remove_node(&self, id: &str, now: Timestamp, news: Vec<NewEvent>) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.write(move |t| {
             if remove(t, &id, now)? {
