@@ -1,5 +1,6 @@
 //! How a locker behind a server is entered: credential and trust.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -70,6 +71,19 @@ impl Access {
             ..self
         }
     }
+}
+
+/// Whether a credential may be sent to this URL: over https, or within this machine.
+pub fn is_private(url: &reqwest::Url) -> bool {
+    let is_loopback = |host: &str| {
+        host == "localhost"
+            || host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    };
+    url.scheme() == "https" || url.host_str().is_some_and(is_loopback)
 }
 
 impl Credential {

@@ -1,7 +1,6 @@
 //! The one place where a URL becomes storage. Another kind of storage is another arm of [`open`].
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use reqwest::Url;
 
 use crate::http::Http;
-use crate::{Access, Error};
+use crate::{Access, Error, is_private};
 
 /// What a locker stands on.
 #[derive(Debug, Clone)]
@@ -55,8 +54,8 @@ pub(crate) fn open(url: &str, access: &Access) -> Result<(String, Backend), Erro
             let store: Arc<dyn ObjectStore> = Arc::new(store);
             Ok((named, Backend { store, http: None }))
         }
-        scheme @ ("http" | "https") => {
-            if scheme == "http" && access.credential.is_some() && !is_loopback(&parsed) {
+        "http" | "https" => {
+            if access.credential.is_some() && !is_private(&parsed) {
                 return Err(problem(
                     "is not on this machine: a credential goes over https only".to_owned(),
                 ));
@@ -93,17 +92,6 @@ fn retry() -> RetryConfig {
         max_retries: 3,
         retry_timeout: Duration::from_secs(60),
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        host == "localhost"
-            || host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
-    })
 }
 
 #[cfg(test)]

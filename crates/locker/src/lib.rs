@@ -15,7 +15,7 @@ pub mod path;
 pub mod project;
 mod store;
 
-pub use access::{Access, Credential, Trust, TrustError};
+pub use access::{Access, Credential, Trust, TrustError, is_private};
 pub use checksum::{Checksum, Digests};
 pub use error::{Cause, Error};
 pub use path::PathError;

@@ -10,16 +10,17 @@ pub struct Table {
 
 impl Table {
     /// A table with these headings.
-    pub fn new<const N: usize>(headings: [&str; N]) -> Self {
+    pub fn new<'a>(headings: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
-            rows: vec![headings.map(str::to_owned).to_vec()],
+            rows: vec![headings.into_iter().map(str::to_owned).collect()],
         }
     }
 
     /// Adds a row. Line ends within a cell become blanks.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter();
         self.rows
-            .push(cells.map(|cell| cell.replace(['\n', '\r'], " ")).to_vec());
+            .push(cells.map(|cell| cell.replace(['\n', '\r'], " ")).collect());
     }
 }
 

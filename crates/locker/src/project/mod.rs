@@ -19,5 +19,5 @@ pub use build::{Build, BuildError, build};
 pub use ini::{ConfigParameter, IniError, ProjectIni, Section, Spec};
 pub use manifest::{BlobEntry, FileEntry, Manifest, SpecEntry};
 pub use remote::{SpecFile, manifest_path, project_blob_path, spec_path, user_blob_path};
-pub use upload::{Progress, UploadReport, upload};
+pub use upload::{Part, Progress, UploadReport, upload};
 pub use version::compare_versions;

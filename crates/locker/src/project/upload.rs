@@ -12,12 +12,23 @@ use crate::{Checksum, Error, Locker};
 /// How many files are uploaded at the same time.
 const PARALLEL: usize = 4;
 
-/// How far an upload is.
+/// The parts of an upload, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The files of the specs, to `projects/P/V`.
+    Specs,
+    /// The blobs, to `projects/P/blobs`.
+    Blobs,
+}
+
+/// How far a part of an upload is. Each part ends with `done == total`; blobs are left out when there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the files that are in the locker now.
+    /// The part.
+    pub part: Part,
+    /// Bytes of its files that are in the locker now.
     pub done: u64,
-    /// Bytes of all files.
+    /// Bytes of all its files.
     pub total: u64,
 }
 
@@ -55,32 +66,36 @@ pub async fn upload(
 ) -> Result<UploadReport, Error> {
     let manifest = &build.manifest;
     let there = There::look(locker, &manifest.name).await?;
-    let (old, new): (Vec<Item>, Vec<Item>) = items(build)?
-        .into_iter()
-        .partition(|item| !force && there.has(item));
-    let size = |items: &[Item]| items.iter().filter_map(|item| item.expected.size).sum::<u64>();
-    let total = size(&old) + size(&new);
-    let done = AtomicU64::new(size(&old));
-    let say = || {
-        progress(Progress {
-            done: done.load(Ordering::Relaxed),
-            total,
-        });
-    };
-    say();
-    let report = UploadReport {
-        sent: new.len(),
-        unchanged: old.len(),
-        bytes: size(&new),
-    };
-    stream::iter(new.iter().map(Ok::<_, Error>))
-        .try_for_each_concurrent(PARALLEL, async |item: &Item| {
-            locker.put_file(&item.path, &item.source, &item.expected).await?;
-            done.fetch_add(item.expected.size.unwrap_or(0), Ordering::Relaxed);
-            say();
-            Ok(())
-        })
-        .await?;
+    let mut report = UploadReport::default();
+    for (part, items) in [(Part::Specs, specs(build)?), (Part::Blobs, blobs(build))] {
+        if items.is_empty() && part == Part::Blobs {
+            continue;
+        }
+        let (old, new): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| !force && there.has(item));
+        let size = |items: &[Item]| items.iter().filter_map(|item| item.expected.size).sum::<u64>();
+        report.sent += new.len();
+        report.unchanged += old.len();
+        report.bytes += size(&new);
+        let total = size(&old) + size(&new);
+        let done = AtomicU64::new(size(&old));
+        let say = || {
+            progress(Progress {
+                part,
+                done: done.load(Ordering::Relaxed),
+                total,
+            });
+        };
+        say();
+        stream::iter(new.iter().map(Ok::<_, Error>))
+            .try_for_each_concurrent(PARALLEL, async |item: &Item| {
+                locker.put_file(&item.path, &item.source, &item.expected).await?;
+                done.fetch_add(item.expected.size.unwrap_or(0), Ordering::Relaxed);
+                say();
+                Ok(())
+            })
+            .await?;
+    }
     if force || there.manifests.get(&manifest.version) != Some(manifest) {
         let path = manifest_path(&manifest.name, &manifest.version);
         let bytes = serde_json::to_vec_pretty(manifest).map_err(|source| Error::Invalid {
@@ -93,31 +108,33 @@ pub async fn upload(
     Ok(report)
 }
 
-/// Everything that a manifest names, with the files that are it.
-fn items(build: &Build) -> Result<Vec<Item>, Error> {
+/// The files of the specs.
+fn specs(build: &Build) -> Result<Vec<Item>, Error> {
     let manifest = &build.manifest;
     let mut items = Vec::new();
     for (name, spec) in &manifest.specs {
+        let folder = spec_path(&manifest.name, &manifest.version, name);
         for file in spec.files.iter().flatten() {
             items.push(Item {
                 source: crate::path::join(&build.folder.join(name), &file.path)?,
-                path: format!(
-                    "{}/{}",
-                    spec_path(&manifest.name, &manifest.version, name),
-                    file.path
-                ),
+                path: format!("{folder}/{}", file.path),
                 expected: file.expected(),
             });
         }
     }
-    for (blob, (path, source)) in manifest.blobs.iter().zip(&build.blobs) {
-        items.push(Item {
+    Ok(items)
+}
+
+fn blobs(build: &Build) -> Vec<Item> {
+    let manifest = &build.manifest;
+    let blobs = manifest.blobs.iter().zip(&build.blobs);
+    blobs
+        .map(|(blob, (path, source))| Item {
             source: source.clone(),
             path: project_blob_path(&manifest.name, path),
             expected: blob.expected(),
-        });
-    }
-    Ok(items)
+        })
+        .collect()
 }
 
 /// What the locker holds of a project.

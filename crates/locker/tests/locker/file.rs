@@ -237,7 +237,10 @@ async fn upload(locker: &Locker, build: &Build, force: bool) -> UploadReport {
     .await
     .unwrap();
     let seen: Vec<Progress> = seen.into_inner().unwrap();
-    assert!(seen.is_sorted_by_key(|progress| progress.done));
+    assert!(
+        seen.is_sorted_by_key(|progress| (progress.part, progress.done)),
+        "{seen:?}"
+    );
     assert!(
         seen.last().is_some_and(|last| last.done == last.total),
         "{seen:?}"
