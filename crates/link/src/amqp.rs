@@ -337,8 +337,8 @@ impl AmqpSession {
 }
 
 async fn connect(target: &Target) -> Result<Connection, Error> {
-    let properties = ConnectionProperties::default()
-        .with_connection_name(format!("jetpackd {}", target.node_id).into());
+    let properties =
+        ConnectionProperties::default().with_connection_name(format!("jetpackd {}", target.node_id).into());
     let runtime = lapin::runtime::default_runtime().map_err(|error| target.failed(error))?;
     let pinned = match &target.ca {
         Some(ca) if target.amqp.tls => Some(RustlsConnector::from(tls::pinned(ca)?)),

@@ -199,9 +199,7 @@ impl ServerApi {
         let request = self.client.request(method, url.clone());
         let request = match &self.credential {
             Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
-            Credential::Basic { user, password } => {
-                request.basic_auth(user, Some(password.expose_secret()))
-            }
+            Credential::Basic { user, password } => request.basic_auth(user, Some(password.expose_secret())),
         };
         let response = fill(request)
             .send()
