@@ -1,1 +1,29 @@
-//! Brings a machine to the state that its projects describe
+//! Brings a machine to the state that its projects describe.
+//!
+//! A converge is a [`Session`] of phases: projects are downloaded and unpacked ([`Plan`]), then their
+//! scripts are run, each once. Whoever wants to know of it implements [`Reporter`]; what became of
+//! it stands in the [`Ledger`]. A crash at any instant leaves a state from which the next session
+//! reaches the same end.
+//!
+//! The crate must not know that a server exists: it gets specs and lockers, and reports to whom it
+//! is told.
+
+mod failure;
+mod files;
+mod ledger;
+mod markers;
+mod plan;
+mod recipes;
+mod report;
+mod script;
+mod scripts;
+mod session;
+mod stage;
+mod sync;
+
+pub use failure::chain;
+pub use ledger::{Ledger, Status};
+pub use plan::{Options, Plan};
+pub use report::{Event, Progress, Reporter, SkipReason};
+pub use script::Script;
+pub use session::{BeginError, ConvergeError, Session};

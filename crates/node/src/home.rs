@@ -179,11 +179,6 @@ impl Home {
         self.run().join("jetpackd.json")
     }
 
-    /// Which projects are unpacked, by digest.
-    pub fn sync_state(&self) -> PathBuf {
-        self.run().join("sync.json")
-    }
-
     /// Copies of the markers of scripts that succeeded, bound to the machine.
     pub fn markers(&self) -> PathBuf {
         self.run().join("cluster-init")

@@ -3,6 +3,8 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 /// What a wait for a program wakes up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
@@ -13,14 +15,19 @@ pub(super) enum Event {
 
 #[derive(Debug, Default)]
 struct State {
-    requested: bool,
     listeners: Vec<(u64, Sender<Event>)>,
     next: u64,
 }
 
 /// A request to stop, shared between those who ask and those who work. Once asked, it stays so.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<Mutex<State>>);
+pub struct Stop(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    requested: watch::Sender<bool>,
+    state: Mutex<State>,
+}
 
 impl Stop {
     /// Nobody has asked yet.
@@ -31,7 +38,7 @@ impl Stop {
     /// Asks all work with this handle to stop. Programs that are run are ended with their process groups.
     pub fn request(&self) {
         let mut state = self.state();
-        state.requested = true;
+        self.0.requested.send_replace(true);
         for (_, listener) in state.listeners.drain(..) {
             // One that ends at this moment does not listen any more.
             let _ = listener.send(Event::StopRequested);
@@ -40,7 +47,18 @@ impl Stop {
 
     /// Whether somebody asked.
     pub fn is_requested(&self) -> bool {
-        self.state().requested
+        *self.0.requested.borrow()
+    }
+
+    /// Waits for the request.
+    pub async fn requested(&self) {
+        // The sender lives as long as `self`, so the wait ends with the request only.
+        let _ = self
+            .0
+            .requested
+            .subscribe()
+            .wait_for(|requested| *requested)
+            .await;
     }
 
     /// Tells `listener` of the request, whether it was made or comes, until the subscription is dropped.
@@ -48,7 +66,7 @@ impl Stop {
         let mut state = self.state();
         let id = state.next;
         state.next += 1;
-        if state.requested {
+        if self.is_requested() {
             let _ = listener.send(Event::StopRequested);
         } else {
             state.listeners.push((id, listener));
@@ -60,7 +78,7 @@ impl Stop {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,139 @@
+//! `run/converge.json`: how the last converge went, for `jetpack status` and for the next one.
+
+use std::collections::BTreeMap;
+
+use durable::Recovered;
+use jiff::Timestamp;
+use node::home::Home;
+use node::identity::Machine;
+use node::lock::Lock;
+use protocol::{ConvergeFailure, Phase};
+use serde::{Deserialize, Serialize};
+
+const VERSION: u32 = 1;
+
+/// How a converge stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is at work.
+    Running,
+    /// It succeeded.
+    Ready,
+    /// It failed.
+    Failed,
+    /// It was told to stop.
+    Stopped,
+    /// It ended without a word: it was killed, or power failed. Never in the file; see [`Ledger::observe`].
+    Interrupted,
+}
+
+/// How the last converge went, or how the present one goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Of this form.
+    pub version: u32,
+    /// The machine it ran on.
+    #[serde(default)]
+    pub machine: Machine,
+    /// How it stands.
+    pub status: Status,
+    /// Which try it is, from 1; starts again at 1 after a success.
+    pub attempt: u32,
+    /// The phase that is at work, or in which it ended.
+    pub phase: Phase,
+    /// What is being done within the phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Timestamp>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ConvergeFailure>,
+    /// Seconds spent in each phase that ended.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub timings: BTreeMap<String, f64>,
+    /// When the daemon will try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// What the file says. A file that cannot be understood is moved aside and counts as none.
+    ///
+    /// # Errors
+    /// When the file can be neither read nor moved.
+    pub fn load(home: &Home) -> Result<Option<Self>, durable::Error> {
+        match durable::recover_json(&home.converge_ledger())? {
+            Recovered::Read(ledger) => Ok(Some(ledger)),
+            Recovered::Absent => Ok(None),
+            Recovered::MovedAside { to, error } => {
+                tracing::warn!("{}; it was moved to `{}`", crate::chain(&error), to.display());
+                Ok(None)
+            }
+        }
+    }
+
+    /// What the file says, for those who only look: it is never moved, and a converge that says that
+    /// it runs but does not is [`Status::Interrupted`].
+    ///
+    /// # Errors
+    /// When the file cannot be read or understood.
+    pub fn observe(home: &Home) -> Result<Option<Self>, durable::Error> {
+        let ledger: Option<Self> = durable::read_json(&home.converge_ledger())?;
+        Ok(ledger.map(|mut ledger| {
+            if ledger.status == Status::Running && Lock::holder(&home.converge_lock()).is_none() {
+                ledger.status = Status::Interrupted;
+            }
+            ledger
+        }))
+    }
+
+    /// Notes when the daemon will try again. Nothing happens while a converge runs: it will write the
+    /// ledger itself.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn note_next_attempt(home: &Home, at: Option<Timestamp>) -> Result<(), durable::Error> {
+        match Self::observe(home)? {
+            Some(mut ledger) if ledger.status != Status::Running && ledger.next_attempt != at => {
+                if ledger.status == Status::Interrupted {
+                    ledger.status = Status::Running;
+                }
+                ledger.next_attempt = at;
+                ledger.save(home)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The ledger of a converge that begins now, after `last`.
+    pub(crate) fn begin(last: Option<&Self>, machine: &Machine, now: Timestamp) -> Self {
+        let attempt = match last {
+            Some(last) if last.status != Status::Ready && !last.machine.is_other_than(machine) => {
+                last.attempt.saturating_add(1)
+            }
+            _ => 1,
+        };
+        Self {
+            version: VERSION,
+            machine: machine.clone(),
+            status: Status::Running,
+            attempt,
+            phase: Phase::Configure,
+            step: None,
+            started: now,
+            finished: None,
+            failure: None,
+            timings: BTreeMap::new(),
+            next_attempt: None,
+        }
+    }
+
+    pub(crate) fn save(&self, home: &Home) -> Result<(), durable::Error> {
+        durable::write_json(&home.converge_ledger(), 0o640, self)
+    }
+}

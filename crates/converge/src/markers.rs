@@ -1,0 +1,311 @@
+//! Which scripts succeeded.
+//!
+//! A marker stands beside the cluster-init tree, `.run/P/S/scripts/NAME.run`, where people find and delete
+//! it to have a script run again; a copy stands in the home. The tree often is on a disk that is lost
+//! when the machine is moved, and the home may come with an image of another machine, so the two are tied
+//! together by an id and to the machine:
+//!
+//! | beside the tree | in the home | the markers |
+//! |---|---|---|
+//! | id | the same id, this machine | beside the tree count: one that was deleted is gone |
+//! | nothing | id, this machine | the tree was lost: the copies are put back |
+//! | id | another id, another machine or nothing | are of another life: they are removed |
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use durable::Recovered;
+use jiff::Timestamp;
+use node::home::Home;
+use node::identity::Machine;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Script;
+
+const VERSION: u32 = 1;
+const TREE: &str = ".tree";
+const MARKERS: &str = ".run";
+
+/// The markers cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MarkerError {
+    #[error(transparent)]
+    Durable(#[from] durable::Error),
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl MarkerError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+/// What ties tree and home together.
+#[derive(Debug, Serialize, Deserialize)]
+struct Tie {
+    version: u32,
+    id: Uuid,
+    machine: Machine,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    version: u32,
+    sha256: String,
+    finished: Timestamp,
+    exit_code: i32,
+    machine: Machine,
+}
+
+/// The markers of one cluster-init tree.
+#[derive(Debug)]
+pub(crate) struct Markers {
+    beside: PathBuf,
+    copies: PathBuf,
+    machine: Machine,
+}
+
+impl Markers {
+    /// Finds out which markers to believe, and puts the others right.
+    pub(crate) fn open(root: &Path, home: &Home, machine: &Machine) -> Result<Self, MarkerError> {
+        let markers = Self {
+            beside: root.join(MARKERS),
+            copies: home.markers(),
+            machine: machine.clone(),
+        };
+        durable::create_folder(root, 0o755)?;
+        durable::create_folder(&markers.beside, 0o755)?;
+        durable::create_folder(&markers.copies, 0o750)?;
+        let (beside, at_home) = (root.join(TREE), markers.copies.join("tree.json"));
+        let tree = read_tie(&beside)?;
+        let known = read_tie(&at_home)?.filter(|tie| !tie.machine.is_other_than(machine));
+        match (tree, known) {
+            (Some(tree), Some(known)) if tree.id == known.id => {}
+            (None, Some(known)) => {
+                tracing::info!("the cluster-init tree is new; markers of scripts are put back");
+                copy_all(&markers.copies, &markers.beside)?;
+                durable::write_json(&beside, 0o644, &known)?;
+            }
+            (tree, _) => {
+                if tree.is_some() || at_home.exists() {
+                    tracing::warn!("the markers of scripts are those of another machine and are removed");
+                    clear(&markers.beside, 0o755)?;
+                }
+                clear(&markers.copies, 0o750)?;
+                let tie = Tie {
+                    version: VERSION,
+                    id: Uuid::new_v4(),
+                    machine: machine.clone(),
+                };
+                durable::write_json(&at_home, 0o640, &tie)?;
+                durable::write_json(&beside, 0o644, &tie)?;
+            }
+        }
+        Ok(markers)
+    }
+
+    /// Whether the script with this content succeeded.
+    pub(crate) fn has(&self, script: &Script, sha256: &str) -> Result<bool, MarkerError> {
+        let (path, copy) = self.paths(script);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Deleted to have the script run again: it must not come back from the home.
+                durable::remove(&copy)?;
+                return Ok(false);
+            }
+            Err(error) => return Err(MarkerError::io("read", &path)(error)),
+        };
+        // Made by hand, to keep a script from running.
+        if text.trim_ascii().is_empty() {
+            return Ok(true);
+        }
+        let valid = serde_json::from_slice(&text).is_ok_and(|marker: Marker| {
+            marker.sha256 == sha256 && !marker.machine.is_other_than(&self.machine)
+        });
+        if valid && !copy.exists() {
+            write(&copy, 0o640, 0o750, &text)?;
+        }
+        Ok(valid)
+    }
+
+    /// Marks a script as succeeded.
+    pub(crate) fn set(&self, script: &Script, sha256: &str, now: Timestamp) -> Result<(), MarkerError> {
+        let marker = Marker {
+            version: VERSION,
+            sha256: sha256.to_owned(),
+            finished: now,
+            exit_code: 0,
+            machine: self.machine.clone(),
+        };
+        let (path, copy) = self.paths(script);
+        let mut text = serde_json::to_vec_pretty(&marker)
+            .map_err(|error| MarkerError::io("write", &path)(error.into()))?;
+        text.push(b'\n');
+        // The one that counts first.
+        write(&path, 0o644, 0o755, &text)?;
+        write(&copy, 0o640, 0o750, &text)
+    }
+
+    /// Forgets that a script succeeded.
+    pub(crate) fn remove(&self, script: &Script) -> Result<(), MarkerError> {
+        let (path, copy) = self.paths(script);
+        durable::remove(&path)?;
+        Ok(durable::remove(&copy)?)
+    }
+
+    fn paths(&self, script: &Script) -> (PathBuf, PathBuf) {
+        let below = |folder: &Path| {
+            let mut path = folder.to_owned();
+            path.extend([&script.project, &script.spec, "scripts"]);
+            path.join(format!("{}.run", script.name))
+        };
+        (below(&self.beside), below(&self.copies))
+    }
+}
+
+fn read_tie(path: &Path) -> Result<Option<Tie>, MarkerError> {
+    Ok(match durable::recover_json(path)? {
+        Recovered::Read(tie) => Some(tie),
+        Recovered::Absent | Recovered::MovedAside { .. } => None,
+    })
+}
+
+fn write(path: &Path, mode: u32, folder_mode: u32, text: &[u8]) -> Result<(), MarkerError> {
+    if let Some(folder) = path.parent() {
+        durable::create_folder(folder, folder_mode)?;
+    }
+    Ok(durable::write(path, mode, text)?)
+}
+
+fn clear(folder: &Path, mode: u32) -> Result<(), MarkerError> {
+    fs::remove_dir_all(folder).map_err(MarkerError::io("remove", folder))?;
+    Ok(durable::create_folder(folder, mode)?)
+}
+
+/// Copies all markers of a folder and those below it.
+fn copy_all(from: &Path, to: &Path) -> Result<(), MarkerError> {
+    for entry in fs::read_dir(from).map_err(MarkerError::io("read", from))? {
+        let path = entry.map_err(MarkerError::io("read", from))?.path();
+        let Some(name) = path.file_name() else { continue };
+        if path.is_dir() {
+            copy_all(&path, &to.join(name))?;
+        } else if path.extension().is_some_and(|ending| ending == "run") {
+            let text = fs::read(&path).map_err(MarkerError::io("read", &path))?;
+            write(&to.join(name), 0o644, 0o755, &text)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Case {
+        folder: tempfile::TempDir,
+        home: Home,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let home = Home::at(folder.path().join("jetpack"));
+            home.create().unwrap();
+            Self { folder, home }
+        }
+
+        fn root(&self) -> PathBuf {
+            self.folder.path().join("cluster-init")
+        }
+
+        fn open(&self, machine: &str) -> Markers {
+            Markers::open(&self.root(), &self.home, &Machine::named(machine)).unwrap()
+        }
+
+        fn marker(&self) -> PathBuf {
+            self.root().join(".run/p/s/scripts/1.sh.run")
+        }
+    }
+
+    fn script() -> Script {
+        Script {
+            project: "p".to_owned(),
+            version: None,
+            spec: "s".to_owned(),
+            name: "1.sh".to_owned(),
+            path: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn a_marker_holds_for_its_content_until_it_is_deleted() {
+        let case = Case::new();
+        let markers = case.open("m");
+        assert!(!markers.has(&script(), "aa").unwrap());
+        markers.set(&script(), "aa", Timestamp::UNIX_EPOCH).unwrap();
+        assert!(case.open("m").has(&script(), "aa").unwrap());
+        assert!(!markers.has(&script(), "bb").unwrap());
+        fs::remove_file(case.marker()).unwrap();
+        assert!(!case.open("m").has(&script(), "aa").unwrap());
+        // Nor does it come back with a new tree.
+        fs::remove_dir_all(case.root()).unwrap();
+        assert!(!case.open("m").has(&script(), "aa").unwrap());
+    }
+
+    #[test]
+    fn markers_survive_the_loss_of_the_tree() {
+        let case = Case::new();
+        case.open("m")
+            .set(&script(), "aa", Timestamp::UNIX_EPOCH)
+            .unwrap();
+        fs::remove_dir_all(case.root()).unwrap();
+        assert!(case.open("m").has(&script(), "aa").unwrap());
+        assert!(case.marker().exists());
+    }
+
+    #[test]
+    fn markers_of_another_machine_or_another_home_do_not_count() {
+        let case = Case::new();
+        case.open("m")
+            .set(&script(), "aa", Timestamp::UNIX_EPOCH)
+            .unwrap();
+        assert!(!case.open("clone").has(&script(), "aa").unwrap());
+
+        case.open("clone")
+            .set(&script(), "aa", Timestamp::UNIX_EPOCH)
+            .unwrap();
+        fs::remove_dir_all(case.home.run()).unwrap();
+        fs::create_dir(case.home.run()).unwrap();
+        assert!(!case.open("clone").has(&script(), "aa").unwrap());
+    }
+
+    #[test]
+    fn a_marker_made_by_hand_keeps_a_script_from_running() {
+        let case = Case::new();
+        let markers = case.open("m");
+        write(&case.marker(), 0o644, 0o755, b"\n").unwrap();
+        assert!(markers.has(&script(), "aa").unwrap());
+        write(&case.marker(), 0o644, 0o755, b"{\"half").unwrap();
+        assert!(!markers.has(&script(), "aa").unwrap());
+    }
+
+    #[test]
+    fn removing_all_markers_at_once_makes_all_scripts_run_again() {
+        let case = Case::new();
+        case.open("m")
+            .set(&script(), "aa", Timestamp::UNIX_EPOCH)
+            .unwrap();
+        fs::remove_dir_all(case.root().join(".run")).unwrap();
+        assert!(!case.open("m").has(&script(), "aa").unwrap());
+    }
+}

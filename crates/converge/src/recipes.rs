@@ -1,0 +1,66 @@
+//! Run lists of recipes, which this build cannot run.
+
+use node::config::NodeData;
+use protocol::ConvergeFailure;
+use serde_json::Value;
+
+use crate::sync::Synced;
+
+/// Fails when there are recipes to run: a node whose recipes did not run is not what its template says.
+/// `cyclecloud.enable_chef = false` turns recipes off, as everywhere.
+pub(crate) fn check(node: &NodeData, synced: &[Synced]) -> Result<(), Box<ConvergeFailure>> {
+    let mut run_list = node.get("run_list").map(items).unwrap_or_default();
+    run_list.extend(synced.iter().flat_map(|spec| spec.run_list.iter().cloned()));
+    if run_list.is_empty() || !node.is_true("cyclecloud.enable_chef", true) {
+        return Ok(());
+    }
+    Err(Box::new(ConvergeFailure {
+        message: format!(
+            "recipes are not supported by this build; the run list is `{}`",
+            run_list.join(", ")
+        ),
+        recommendation: Some(
+            "set `cyclecloud.enable_chef = false` in the cluster template to go on without the recipes"
+                .to_owned(),
+        ),
+        ..ConvergeFailure::default()
+    }))
+}
+
+/// A list, or a text with commas.
+fn items(value: &Value) -> Vec<String> {
+    let texts: Vec<&str> = match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        Value::String(text) => text.split(',').collect(),
+        _ => Vec::new(),
+    };
+    let texts = texts.into_iter().map(str::trim).filter(|text| !text.is_empty());
+    texts.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(value: Value) -> NodeData {
+        value.as_object().unwrap().clone().into()
+    }
+
+    #[test]
+    fn a_run_list_is_a_failure_that_names_it() {
+        let node = node(json!({"run_list": "recipe[a], role[b]"}));
+        let failure = check(&node, &[]).unwrap_err();
+        assert!(failure.message.ends_with("`recipe[a], role[b]`"), "{failure:?}");
+    }
+
+    #[test]
+    fn recipes_that_are_turned_off_are_no_failure() {
+        for off in [json!(false), json!("False")] {
+            let node = node(json!({"run_list": ["recipe[a]"], "cyclecloud": {"enable_chef": off}}));
+            check(&node, &[]).unwrap();
+        }
+        check(&node(json!({"run_list": []})), &[]).unwrap();
+    }
+}

@@ -1,0 +1,113 @@
+//! Telling others how a converge goes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use node::command::Ended;
+use protocol::{ClusterInitSpec, ConvergeFailure, Installation, InstallationStatus, Phase};
+
+use crate::Script;
+
+/// Somebody who is told of each step, in order, before the next begins.
+pub trait Reporter: Send {
+    /// `event` has just happened; `progress` is where the converge is now.
+    fn report(&mut self, event: &Event<'_>, progress: &Progress);
+}
+
+/// A step of a converge.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A phase begins.
+    PhaseStarted,
+    /// A spec is unpacked.
+    Synced {
+        /// The spec.
+        spec: &'a ClusterInitSpec,
+        /// How many files were downloaded; none when nothing had changed.
+        downloaded: Option<usize>,
+    },
+    /// An optional spec is not in its locker and is left out.
+    SpecMissing {
+        /// The spec.
+        spec: &'a ClusterInitSpec,
+    },
+    /// A script begins.
+    ScriptStarted {
+        /// The script.
+        script: &'a Script,
+    },
+    /// A script has ended, well or not.
+    ScriptEnded {
+        /// The script.
+        script: &'a Script,
+        /// How.
+        ended: Ended,
+        /// How long it ran.
+        duration: Duration,
+    },
+    /// A script is not run.
+    ScriptSkipped {
+        /// The script.
+        script: &'a Script,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// The converge failed; no more is done.
+    Failed {
+        /// Why.
+        failure: &'a ConvergeFailure,
+    },
+    /// The converge was stopped; no more is done.
+    Stopped,
+    /// The converge succeeded.
+    Ready,
+}
+
+/// Why a script is not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// It succeeded before and has not changed since.
+    Succeeded,
+    /// Somebody took its permission to be executed on this machine.
+    NotExecutable,
+}
+
+/// Where a converge is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// The phase that is at work, or in which it ended.
+    pub phase: Phase,
+    /// What is being done: `demo/execute/scripts/010-pull.sh`.
+    pub step: Option<String>,
+    /// Seconds spent in each phase that ended.
+    pub timings: BTreeMap<String, f64>,
+}
+
+impl Progress {
+    /// The message about this state.
+    pub fn installation(
+        &self,
+        event: &Event<'_>,
+        hostname: Option<String>,
+        ipv4: Option<String>,
+    ) -> Installation {
+        let (status, failure) = match event {
+            Event::Ready => (InstallationStatus::Ready, None),
+            Event::Failed { failure } => (InstallationStatus::Failed, Some((*failure).clone())),
+            _ => (InstallationStatus::Started, None),
+        };
+        Installation {
+            status,
+            phase: self.phase,
+            step: self.step.clone(),
+            attempt: self.attempt,
+            timings: self.timings.clone(),
+            hostname,
+            ipv4,
+            failure,
+        }
+    }
+}
