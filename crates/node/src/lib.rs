@@ -22,3 +22,4 @@ pub mod log;
 mod python;
 pub mod random;
 pub mod settings;
+pub mod trace;

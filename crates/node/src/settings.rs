@@ -43,6 +43,8 @@ pub enum SettingsError {
 pub struct Settings {
     /// `[cycle_server] webserver`: where the node joins; none before `jetpack initialize`.
     pub webserver: Option<String>,
+    /// `[cycle_server] ca_fingerprint`: SHA-256 of the server's CA, while the CA itself was not fetched yet.
+    pub ca_fingerprint: Option<String>,
     /// `[cycle_server] transport` = `auto`, `amqp` or `https`; none leaves it to the server.
     pub transport: Option<Transport>,
     /// `[identity]`.
@@ -92,6 +94,7 @@ impl Settings {
     pub fn defaults(home: &Home) -> Self {
         Self {
             webserver: None,
+            ca_fingerprint: None,
             transport: None,
             identity: IdentitySettings::default(),
             converge: ConvergeSettings {
@@ -153,6 +156,7 @@ impl Settings {
         let converge = &mut self.converge;
         match (entry.section, entry.key.to_ascii_lowercase().as_str()) {
             ("cycle_server", "webserver") => self.webserver = text(),
+            ("cycle_server", "ca_fingerprint") => self.ca_fingerprint = text(),
             ("cycle_server", "transport") => {
                 self.transport = Some(match entry.value {
                     "auto" => Transport::Auto,
