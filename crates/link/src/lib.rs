@@ -8,6 +8,7 @@
 
 pub mod amqp;
 pub mod https;
+pub mod join;
 pub mod local;
 pub mod outbox;
 pub mod session;
