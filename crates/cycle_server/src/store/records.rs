@@ -137,6 +137,9 @@ pub struct Node {
     /// Its placement group.
     #[serde(default)]
     pub placement_group: Option<String>,
+    /// Nobody may terminate it.
+    #[serde(default)]
+    pub keep_alive: bool,
     /// The request that created it.
     #[serde(default)]
     pub request_id: Option<String>,

@@ -1,0 +1,277 @@
+//! Starting, terminating and retrying single nodes.
+
+use jiff::Timestamp;
+use protocol::rest::{NodeManagementEntry, NodeManagementRequest, NodeManagementResult};
+use protocol::{Level, Priority};
+use uuid::Uuid;
+
+use super::Refusal;
+use super::node::{begin_start, begin_terminate, news};
+use crate::store::{ClusterEdit, NewEvent, Node, Operation, State, Status, TargetState};
+use crate::template::{ClusterDefinition, ShutdownPolicy};
+
+/// What to do to nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Give nodes that are off a machine.
+    Start,
+    /// Take their machines away.
+    Terminate,
+    /// What the shutdown policy of each says.
+    Shutdown,
+}
+
+impl Action {
+    /// The word in URLs and operations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Terminate => "terminate",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Carries out `POST …/nodes/{start,terminate,shutdown}`. A node for which it cannot be done has an entry with
+/// the reason; the others are done.
+///
+/// # Errors
+/// When the request names no node at all, has a filter, or was made before.
+pub fn manage(
+    edit: &mut ClusterEdit,
+    action: Action,
+    request: &NodeManagementRequest,
+    now: Timestamp,
+) -> Result<NodeManagementResult, Refusal> {
+    if edit.request_known {
+        let id = request.request_id.as_deref().unwrap_or_default();
+        return Err(Refusal(format!("The request id `{id}` was used before")));
+    }
+    if request.filter.is_some() {
+        return Err(Refusal(
+            "Filter expressions are not supported: name the nodes by `ids`, `names`, `hostnames` or `ip_addresses`"
+                .to_owned(),
+        ));
+    }
+    let selectors = [
+        &request.ids,
+        &request.names,
+        &request.hostnames,
+        &request.ip_addresses,
+    ];
+    if selectors.iter().all(|selector| selector.is_empty()) {
+        return Err(Refusal(
+            "The request names no node: give `ids`, `names`, `hostnames` or `ip_addresses`".to_owned(),
+        ));
+    }
+    let definition = edit.cluster.definition.clone();
+    let mut entries = Vec::new();
+    let mut touched = Vec::new();
+    for node in edit.nodes.iter_mut().filter(|node| is_selected(node, request)) {
+        let result = act(node, action, &definition, &mut edit.events, now);
+        touched.push(node.id.clone());
+        entries.push(NodeManagementEntry {
+            name: node.name.clone(),
+            id: node.id.clone(),
+            status: if result.is_ok() { "OK" } else { "Error" }.to_owned(),
+            error: result.err(),
+        });
+    }
+    entries.extend(unknown(edit, request));
+    let operation_id = Uuid::new_v4().to_string();
+    edit.operation = Some(Operation {
+        id: operation_id.clone(),
+        cluster: edit.cluster.name.clone(),
+        action: action.as_str().to_owned(),
+        request_id: request.request_id.clone(),
+        start_time: now,
+        nodes: touched,
+    });
+    Ok(NodeManagementResult {
+        operation_id,
+        nodes: entries,
+    })
+}
+
+/// Clears the failures of a cluster's nodes: those without a machine are tried at once, those whose converge
+/// failed are told to converge. Returns how many there were.
+pub fn retry(edit: &mut ClusterEdit, now: Timestamp) -> usize {
+    let mut count = 0;
+    for node in edit.nodes.iter_mut().filter(|node| node.status == Status::Failed) {
+        count += 1;
+        match (&mut node.machine_failure, node.target_state) {
+            (Some(failure), _) => {
+                failure.attempts = 0;
+                failure.next = now;
+            }
+            (None, TargetState::Started) => node.converge_pending = true,
+            (None, TargetState::Terminated) => {}
+        }
+        edit.events.push(news(
+            node,
+            now,
+            Level::Info,
+            Priority::Medium,
+            "Failure cleared, tried again",
+        ));
+    }
+    count
+}
+
+fn is_selected(node: &Node, request: &NodeManagementRequest) -> bool {
+    let has =
+        |list: &[String], value: Option<&str>| value.is_some_and(|value| list.iter().any(|x| x == value));
+    has(&request.ids, Some(&node.id))
+        || has(&request.names, Some(&node.name))
+        || has(&request.hostnames, node.hostname.as_deref())
+        || has(&request.ip_addresses, node.private_ip.as_deref())
+}
+
+fn act(
+    node: &mut Node,
+    action: Action,
+    definition: &ClusterDefinition,
+    events: &mut Vec<NewEvent>,
+    now: Timestamp,
+) -> Result<(), String> {
+    let name = node.name.clone();
+    match action {
+        Action::Start => match node.state {
+            State::Terminated => {
+                begin_start(node, now);
+                events.push(news(node, now, Level::Info, Priority::Low, "Node starts"));
+                Ok(())
+            }
+            State::Terminating => Err(format!(
+                "The node `{name}` is being terminated: start it when it is off"
+            )),
+            State::Starting | State::Started => Ok(()),
+        },
+        Action::Terminate | Action::Shutdown => {
+            if node.state == State::Terminated || node.state == State::Terminating {
+                return Ok(());
+            }
+            if node.keep_alive {
+                return Err(format!(
+                    "The node `{name}` is kept alive: clear its KeepAlive first"
+                ));
+            }
+            let policy = definition
+                .node(&node.template)
+                .map_or(ShutdownPolicy::Terminate, |defined| defined.shutdown_policy);
+            if action == Action::Shutdown && policy == ShutdownPolicy::Deallocate {
+                return Err(format!(
+                    "The shutdown policy of node `{name}` is Deallocate, which its provider cannot do: terminate it"
+                ));
+            }
+            begin_terminate(node);
+            events.push(news(node, now, Level::Info, Priority::Low, "Node terminates"));
+            Ok(())
+        }
+    }
+}
+
+/// An entry for each id and name that fits no node.
+fn unknown(edit: &ClusterEdit, request: &NodeManagementRequest) -> Vec<NodeManagementEntry> {
+    let cluster = &edit.cluster.name;
+    let entry = |name: &str, id: &str| NodeManagementEntry {
+        name: name.to_owned(),
+        id: id.to_owned(),
+        status: "Error".to_owned(),
+        error: Some(format!("There is no node `{name}{id}` in cluster `{cluster}`")),
+    };
+    let ids = request
+        .ids
+        .iter()
+        .filter(|id| !edit.nodes.iter().any(|node| node.id == **id));
+    let names = request
+        .names
+        .iter()
+        .filter(|name| !edit.nodes.iter().any(|node| node.name == **name));
+    ids.map(|id| entry("", id))
+        .chain(names.map(|name| entry(name, "")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, NOW};
+    use super::*;
+    use crate::lifecycle::keep_machine_failure;
+
+    fn names(names: &[&str]) -> NodeManagementRequest {
+        NodeManagementRequest {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..NodeManagementRequest::default()
+        }
+    }
+
+    #[test]
+    fn nothing_named_is_not_everything() {
+        let mut edit = fixture::edit();
+        manage(
+            &mut edit,
+            Action::Terminate,
+            &NodeManagementRequest::default(),
+            NOW,
+        )
+        .unwrap_err();
+        let filter = NodeManagementRequest {
+            filter: Some("State === \"Started\"".to_owned()),
+            ..names(&["head"])
+        };
+        assert!(
+            manage(&mut edit, Action::Start, &filter, NOW)
+                .unwrap_err()
+                .0
+                .contains("Filter")
+        );
+    }
+
+    #[test]
+    fn each_named_node_has_an_entry() {
+        let mut edit = fixture::edit();
+        let result = manage(&mut edit, Action::Start, &names(&["head", "nope"]), NOW).unwrap();
+        let status = |index: usize| {
+            (
+                result.nodes[index].name.as_str(),
+                result.nodes[index].status.as_str(),
+            )
+        };
+        assert_eq!(status(0), ("head", "OK"));
+        assert_eq!(status(1), ("nope", "Error"));
+        assert_eq!(edit.nodes[0].status, Status::Acquiring);
+        assert_eq!(edit.operation.unwrap().nodes.len(), 1);
+    }
+
+    #[test]
+    fn a_node_that_is_kept_alive_stays() {
+        let mut edit = fixture::edit();
+        begin_start(&mut edit.nodes[0], NOW);
+        edit.nodes[0].keep_alive = true;
+        let result = manage(&mut edit, Action::Terminate, &names(&["head"]), NOW).unwrap();
+        assert!(result.nodes[0].error.as_ref().unwrap().contains("KeepAlive"));
+        assert_eq!(edit.nodes[0].target_state, TargetState::Started);
+    }
+
+    #[test]
+    fn a_node_that_goes_cannot_be_started() {
+        let mut edit = fixture::edit();
+        begin_start(&mut edit.nodes[0], NOW);
+        begin_terminate(&mut edit.nodes[0]);
+        let result = manage(&mut edit, Action::Start, &names(&["head"]), NOW).unwrap();
+        assert_eq!(result.nodes[0].status, "Error");
+    }
+
+    #[test]
+    fn retry_makes_failures_due() {
+        let mut edit = fixture::edit();
+        begin_start(&mut edit.nodes[0], NOW);
+        keep_machine_failure(&mut edit.nodes[0], "no".to_owned(), NOW);
+        assert_eq!(retry(&mut edit, NOW), 1);
+        assert_eq!(edit.nodes[0].machine_failure.as_ref().unwrap().next, NOW);
+        edit.nodes[0].machine_failure = None;
+        retry(&mut edit, NOW);
+        assert!(edit.nodes[0].converge_pending);
+    }
+}

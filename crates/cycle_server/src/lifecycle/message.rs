@@ -1,0 +1,408 @@
+//! What follows from a message of a node.
+
+use jiff::Timestamp;
+use protocol::{
+    ConvergeFailure, Envelope, Heartbeat, Installation, InstallationStatus, Level, Log, MessageType,
+    Priority, Shutdown,
+};
+
+use super::node::{begin_terminate, news};
+use crate::store::{Incoming, NewEvent, Node, State, Status, TargetState};
+
+/// Longest text of an event or a status message, in bytes.
+const MAX_TEXT: usize = 16 * 1024;
+
+/// Applies a message to the node that sent it. Messages of an earlier life of the node, and those that come
+/// after a newer one, go into the event log and change nothing else.
+pub fn apply(node: &mut Node, message: &Incoming, events: &mut Vec<NewEvent>, now: Timestamp) {
+    let envelope = &message.envelope;
+    let is_current = node
+        .session_id
+        .as_ref()
+        .is_some_and(|session| *session == envelope.cluster_session_id);
+    if is_current {
+        hear(node, events, now);
+    }
+    match envelope.kind {
+        MessageType::Log => {
+            if let Some(log) = data::<Log>(node, envelope, events, now) {
+                events.push(NewEvent {
+                    time: envelope.timestamp,
+                    category: "log",
+                    ..news(node, now, log.level, log.priority, cut(&log.message))
+                });
+            }
+        }
+        MessageType::Heartbeat => {
+            if let Some(beat) = data::<Heartbeat>(node, envelope, events, now)
+                && is_current
+            {
+                refresh(node, beat.hostname, beat.ipv4);
+            }
+        }
+        MessageType::Installation => {
+            if let Some(report) = data::<Installation>(node, envelope, events, now) {
+                let is_newest = is_current && envelope.sequence > node.last_sequence;
+                install(node, envelope, report, is_newest, events, now);
+            }
+        }
+        MessageType::Shutdown => {
+            if let Some(shutdown) = data::<Shutdown>(node, envelope, events, now)
+                && is_current
+            {
+                shut_down(node, &shutdown, events, now);
+            }
+        }
+        // Stored; what they lead to is not the business of a node's state.
+        MessageType::Health
+        | MessageType::Condition
+        | MessageType::Autoscale
+        | MessageType::Props
+        | MessageType::Users
+        | MessageType::Test
+        | MessageType::Custom => {}
+    }
+}
+
+fn hear(node: &mut Node, events: &mut Vec<NewEvent>, now: Timestamp) {
+    node.last_message = Some(now);
+    if node.unreachable {
+        node.unreachable = false;
+        events.push(news(
+            node,
+            now,
+            Level::Info,
+            Priority::Medium,
+            "Node is reachable again",
+        ));
+    }
+    if node.status == Status::Acquiring {
+        node.status = Status::Preparing;
+    }
+}
+
+fn data<T: serde::de::DeserializeOwned>(
+    node: &Node,
+    envelope: &Envelope,
+    events: &mut Vec<NewEvent>,
+    now: Timestamp,
+) -> Option<T> {
+    match T::deserialize(&envelope.data) {
+        Ok(data) => Some(data),
+        Err(error) => {
+            let message = format!(
+                "A message of type `{}` was not understood: {error}",
+                envelope.kind.as_str()
+            );
+            events.push(news(node, now, Level::Warn, Priority::Low, cut(&message)));
+            None
+        }
+    }
+}
+
+fn refresh(node: &mut Node, hostname: Option<String>, ipv4: Option<String>) {
+    if hostname.is_some() {
+        node.hostname = hostname;
+    }
+    if ipv4.is_some() {
+        node.private_ip = ipv4;
+    }
+}
+
+fn install(
+    node: &mut Node,
+    envelope: &Envelope,
+    report: Installation,
+    is_newest: bool,
+    events: &mut Vec<NewEvent>,
+    now: Timestamp,
+) {
+    let phase = phase(&report);
+    let (level, priority, text) = match report.status {
+        InstallationStatus::Started => (Level::Info, Priority::Low, phase.clone()),
+        InstallationStatus::Ready => {
+            let seconds: f64 = report.timings.values().sum();
+            let text = if seconds > 0.0 {
+                format!("Ready after {seconds:.1} s")
+            } else {
+                "Ready".to_owned()
+            };
+            (Level::Info, Priority::Medium, text)
+        }
+        InstallationStatus::Failed => (Level::Error, Priority::High, describe(&report)),
+    };
+    events.push(NewEvent {
+        time: envelope.timestamp,
+        category: "phase",
+        ..news(node, now, level, priority, text)
+    });
+    if !is_newest {
+        return;
+    }
+    node.last_sequence = envelope.sequence;
+    refresh(node, report.hostname.clone(), report.ipv4.clone());
+    if node.target_state != TargetState::Started || node.machine_failure.is_some() {
+        return;
+    }
+    node.phase = Some(phase);
+    match report.status {
+        // Only a success ends a failure, and a Ready node works on while it converges again.
+        InstallationStatus::Started => {
+            if !matches!(node.status, Status::Failed | Status::Ready) {
+                node.status = Status::Preparing;
+            }
+        }
+        InstallationStatus::Ready => {
+            node.status = Status::Ready;
+            node.state = State::Started;
+            node.status_message = None;
+        }
+        InstallationStatus::Failed => {
+            node.status = Status::Failed;
+            node.status_message = Some(describe(&report));
+        }
+    }
+}
+
+fn phase(report: &Installation) -> String {
+    let mut phase = report.phase.as_str().to_owned();
+    if let Some(step) = &report.step {
+        phase.push_str(": ");
+        phase.push_str(step);
+    }
+    if report.attempt > 1 {
+        phase.push_str(&format!(" (attempt {})", report.attempt));
+    }
+    cut(&phase)
+}
+
+/// What went wrong: the script, its exit code and the end of its output.
+fn describe(report: &Installation) -> String {
+    let nothing = ConvergeFailure::default();
+    let failure = report.failure.as_ref().unwrap_or(&nothing);
+    let mut text = if failure.message.is_empty() {
+        format!("The converge failed in phase {}", report.phase.as_str())
+    } else {
+        failure.message.clone()
+    };
+    if let Some(script) = &failure.script
+        && !text.contains(script.as_str())
+    {
+        let place = [&failure.project, &failure.spec].map(|part| part.as_deref().unwrap_or("?"));
+        text = format!("{text} (script {}/{}/scripts/{script})", place[0], place[1]);
+    }
+    if let Some(code) = failure.exit_code
+        && !text.contains(&code.to_string())
+    {
+        text = format!("{text}, exit code {code}");
+    }
+    if report.attempt > 1 {
+        text.push_str(&format!(" (attempt {})", report.attempt));
+    }
+    let output = failure.output.trim_end();
+    if !output.is_empty() {
+        text.push('\n');
+        text.push_str(output);
+    }
+    if let Some(recommendation) = &failure.recommendation {
+        text.push('\n');
+        text.push_str(recommendation);
+    }
+    cut(&text)
+}
+
+fn shut_down(node: &mut Node, shutdown: &Shutdown, events: &mut Vec<NewEvent>, now: Timestamp) {
+    let reason = cut(&shutdown.reason);
+    let text = if shutdown.confirmed {
+        node.shutdown_confirmed = true;
+        format!("Node stopped its work: {reason}")
+    } else if node.keep_alive {
+        format!("Node asks to be terminated, but is kept alive: {reason}")
+    } else {
+        begin_terminate(node);
+        format!("Node asks to be terminated: {reason}")
+    };
+    events.push(news(node, now, Level::Info, Priority::Medium, text));
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
+    }
+    let mut end = MAX_TEXT;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::super::{begin_start, fixture};
+    use super::*;
+
+    struct Talk {
+        node: Node,
+        events: Vec<NewEvent>,
+        sequence: u64,
+    }
+
+    impl Talk {
+        fn new() -> Self {
+            let mut node = fixture::node("head", false);
+            begin_start(&mut node, fixture::NOW);
+            Self {
+                node,
+                events: Vec::new(),
+                sequence: 0,
+            }
+        }
+
+        fn envelope(&mut self, kind: MessageType, data: Value) -> Envelope {
+            self.sequence += 1;
+            Envelope {
+                id: Uuid::now_v7(),
+                sequence: self.sequence,
+                cluster_name: "another".to_owned(),
+                node_id: "another".to_owned(),
+                instance_id: String::new(),
+                cluster_session_id: self.node.session_id.clone().unwrap(),
+                timestamp: fixture::NOW,
+                kind,
+                data,
+            }
+        }
+
+        fn say(&mut self, kind: MessageType, data: Value) {
+            let envelope = self.envelope(kind, data);
+            self.deliver(envelope);
+        }
+
+        fn deliver(&mut self, envelope: Envelope) {
+            let message = Incoming {
+                node_id: self.node.id.clone(),
+                envelope,
+            };
+            apply(&mut self.node, &message, &mut self.events, fixture::NOW);
+        }
+
+        fn converge(&mut self, status: &str, attempt: u32) {
+            self.say(MessageType::Installation, report(status, attempt));
+        }
+    }
+
+    fn report(status: &str, attempt: u32) -> Value {
+        let mut data = json!({"status": status, "phase": "cluster-init", "attempt": attempt, "hostname": "h1", "ipv4": "10.0.0.1"});
+        if status == "failed" {
+            data["failure"] = json!({"message": "a script failed", "project": "p", "spec": "s",
+                "script": "010-x.sh", "exit_code": 3, "output": "one\ntwo\n"});
+        }
+        data
+    }
+
+    #[test]
+    fn only_a_success_makes_ready_and_ends_a_failure() {
+        let mut talk = Talk::new();
+        talk.converge("started", 1);
+        assert_eq!(
+            (talk.node.status, talk.node.state),
+            (Status::Preparing, State::Starting)
+        );
+        talk.converge("failed", 1);
+        assert_eq!(talk.node.status, Status::Failed);
+        let text = talk.node.status_message.clone().unwrap();
+        for part in ["p/s/scripts/010-x.sh", "exit code 3", "one\ntwo"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        talk.converge("started", 2);
+        assert_eq!(talk.node.status, Status::Failed);
+        assert_eq!(talk.node.phase.as_deref(), Some("cluster-init (attempt 2)"));
+        talk.converge("ready", 2);
+        assert_eq!(
+            (talk.node.status, talk.node.state),
+            (Status::Ready, State::Started)
+        );
+        assert_eq!(talk.node.status_message, None);
+        assert_eq!(talk.node.hostname.as_deref(), Some("h1"));
+        let priorities: Vec<_> = talk.events.iter().map(|event| event.priority).collect();
+        assert_eq!(
+            priorities,
+            [Priority::Low, Priority::High, Priority::Low, Priority::Medium]
+        );
+    }
+
+    #[test]
+    fn a_message_that_was_overtaken_changes_nothing() {
+        let mut talk = Talk::new();
+        let late = talk.envelope(MessageType::Installation, report("failed", 1));
+        talk.converge("ready", 2);
+        talk.deliver(late);
+        assert_eq!(talk.node.status, Status::Ready);
+        assert_eq!(talk.events.len(), 2, "it is in the log all the same");
+    }
+
+    #[test]
+    fn a_message_of_an_earlier_life_changes_nothing() {
+        let mut talk = Talk::new();
+        let old = talk.envelope(MessageType::Installation, report("ready", 1));
+        begin_start(&mut talk.node, fixture::NOW);
+        talk.deliver(old);
+        assert_eq!(talk.node.status, Status::Acquiring);
+        assert_eq!(talk.node.last_message, None);
+    }
+
+    #[test]
+    fn a_node_that_goes_stays_terminating() {
+        let mut talk = Talk::new();
+        begin_terminate(&mut talk.node);
+        talk.converge("ready", 1);
+        assert_eq!(talk.node.status, Status::Terminating);
+        talk.say(
+            MessageType::Shutdown,
+            json!({"reason": "told", "confirmed": true}),
+        );
+        assert!(talk.node.shutdown_confirmed);
+    }
+
+    #[test]
+    fn a_node_may_ask_to_go_unless_it_is_kept_alive() {
+        let ask = json!({"reason": "idle", "confirmed": false});
+        let mut talk = Talk::new();
+        talk.node.keep_alive = true;
+        talk.say(MessageType::Shutdown, ask.clone());
+        assert_eq!(talk.node.target_state, TargetState::Started);
+        talk.node.keep_alive = false;
+        talk.say(MessageType::Shutdown, ask);
+        assert_eq!(talk.node.target_state, TargetState::Terminated);
+    }
+
+    #[test]
+    fn any_message_ends_silence() {
+        let mut talk = Talk::new();
+        talk.node.unreachable = true;
+        talk.say(MessageType::Heartbeat, json!({"version": "1"}));
+        assert!(!talk.node.unreachable);
+        assert_eq!(talk.node.last_message, Some(fixture::NOW));
+    }
+
+    #[test]
+    fn log_messages_keep_level_priority_and_sender() {
+        let mut talk = Talk::new();
+        talk.say(
+            MessageType::Log,
+            json!({"level": "warn", "priority": "low", "message": "hi"}),
+        );
+        let event = &talk.events[0];
+        assert_eq!((event.level, event.priority), (Level::Warn, Priority::Low));
+        assert_eq!(
+            event.cluster.as_deref(),
+            Some("demo"),
+            "not what the message says"
+        );
+        talk.say(MessageType::Log, json!({"nonsense": 1}));
+        assert!(talk.events[1].message.contains("not understood"));
+    }
+}

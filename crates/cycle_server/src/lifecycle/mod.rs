@@ -1,0 +1,30 @@
+//! The rules by which clusters and nodes change: pure functions over records.
+//!
+//! What is asked for (import, start, create, terminate, retry), what nodes say and what providers do each
+//! have their function here. The module must not know HTTP, AMQP, SQL or providers, and reads no clock.
+
+mod create;
+mod import;
+mod limits;
+mod manage;
+mod message;
+mod node;
+mod start;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+pub use create::create_nodes;
+pub use import::{ImportRefusal, import};
+pub use limits::{Capacity, Limit, MachineType, Machines, capacity};
+pub use manage::{Action, manage, retry};
+pub use message::apply;
+pub use node::{
+    begin_start, begin_terminate, keep_machine_failure, machine_is_there, news, settle_terminated,
+};
+pub use start::{settle, start, terminate};
+
+/// Why a request cannot be carried out. Its text is for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
