@@ -1,1 +1,1 @@
-//! End-to-end tests, one binary
+//! End-to-end tests of the whole system; they are in `tests/it`, one binary.

@@ -1,1 +1,10 @@
-//! End-to-end tests: real programs, real sockets.
+//! End-to-end tests: the real programs, real sockets, real files. Each test has a site of its own.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a failure is a failed test, also in helpers")]
+
+mod bad_input;
+mod cluster;
+mod crashes;
+mod failures;
+mod identity;
+mod messages;
