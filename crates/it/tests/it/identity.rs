@@ -30,7 +30,7 @@ fn secret(node: &Node) -> String {
 
 fn userdata_id(node: &Node) -> String {
     let identity: Value = serde_json::from_str(&node.read("run/identity.json")).unwrap();
-    identity["userdata_id"].as_str().unwrap().to_owned()
+    identity["userdata"].as_str().unwrap().to_owned()
 }
 
 #[test]
