@@ -23,3 +23,6 @@ mod python;
 pub mod random;
 pub mod settings;
 pub mod trace;
+mod version;
+
+pub use version::version;
