@@ -1,0 +1,290 @@
+//! The command line. Forms as in the CLI that users know; texts are ours.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use protocol::Priority;
+
+/// Operates clusters, projects and lockers of an application server
+#[derive(Debug, Parser)]
+#[command(
+    name = "cyclecloud",
+    version,
+    rename_all = "snake_case",
+    propagate_version = true
+)]
+pub(crate) struct Cli {
+    /// Configuration file; default `~/.cycle/config.ini`
+    #[arg(long, global = true, env = "CYCLECLOUD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Show each cause of an error on a line of its own
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(rename_all = "snake_case")]
+pub(crate) enum Command {
+    /// Configure this tool for a server and check the connection
+    #[command(after_help = "Example:\n  \
+        echo \"$PASSWORD\" | cyclecloud initialize --batch --url https://cc.example.com --username admin \
+        --password-stdin --ca ca.pem")]
+    Initialize(Initialize),
+    /// Make, build and upload projects
+    #[command(subcommand)]
+    Project(Project),
+    /// Look at the lockers of the server
+    #[command(subcommand)]
+    Locker(Locker),
+    /// Make a cluster from a template file
+    #[command(
+        name = "import_cluster",
+        after_help = "Example:\n  cyclecloud import_cluster demo -f workqueue.txt -P ExecuteCount=2"
+    )]
+    ImportCluster(ImportCluster),
+    /// Start a cluster
+    #[command(
+        name = "start_cluster",
+        after_help = "Example:\n  cyclecloud start_cluster demo"
+    )]
+    StartCluster(Cluster),
+    /// Terminate a cluster: all its nodes go, its definition stays
+    #[command(
+        name = "terminate_cluster",
+        after_help = "Example:\n  cyclecloud terminate_cluster demo"
+    )]
+    TerminateCluster(Cluster),
+    /// Let failed nodes of a cluster try again at once
+    #[command(after_help = "Example:\n  cyclecloud retry demo")]
+    Retry(Cluster),
+    /// Show a cluster and its nodes, or all clusters
+    #[command(
+        name = "show_cluster",
+        after_help = "Example:\n  cyclecloud show_cluster demo --long"
+    )]
+    ShowCluster(ShowCluster),
+    /// Show nodes as a table or as JSON records
+    #[command(
+        name = "show_nodes",
+        after_help = "Examples:\n  cyclecloud show_nodes -c demo\n  \
+            cyclecloud show_nodes scheduler -c demo --format json"
+    )]
+    ShowNodes(ShowNodes),
+    /// Show the event log, and follow it
+    #[command(after_help = "Example:\n  cyclecloud events demo -f --priority low")]
+    Events(Events),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Initialize {
+    /// Ask nothing; what is neither given nor configured is an error
+    #[arg(long)]
+    pub(crate) batch: bool,
+    /// Write a new configuration even if there is one that works
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Address of the server, for instance https://cc.example.com
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Account on the server
+    #[arg(long)]
+    pub(crate) username: Option<String>,
+    /// Password of the account; better `--password-stdin`, which other users of this machine cannot see
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub(crate) password: Option<String>,
+    /// Read the password from the first line of stdin
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// Whether the server's certificate must be valid
+    #[arg(long, value_name = "true|false", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) verify_ssl: Option<bool>,
+    /// Believe only certificates of this authority (PEM), for instance the server's own `ca.pem`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Name of this server, for people
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(rename_all = "snake_case")]
+pub(crate) enum Project {
+    /// Make a new project in a folder of its name
+    #[command(after_help = "Example:\n  cyclecloud project init myproject")]
+    Init {
+        /// Name of the project
+        name: String,
+    },
+    /// Build the project in the current folder: `build/NAME/VERSION`
+    #[command(after_help = "Example:\n  cyclecloud project build --project-version 1.1.0")]
+    Build(Build),
+    /// Build the project in the current folder and upload it
+    #[command(after_help = "Example:\n  cyclecloud project upload local")]
+    Upload(Upload),
+    /// Show the project in the current folder
+    #[command(after_help = "Example:\n  cyclecloud project info")]
+    Info,
+    /// Choose the locker that `upload` takes when none is named
+    #[command(after_help = "Example:\n  cyclecloud project default_locker local --global")]
+    DefaultLocker {
+        /// Name of the locker
+        locker: String,
+        /// For all projects that have no choice of their own
+        #[arg(long)]
+        global: bool,
+    },
+    /// Add a spec to the project in the current folder
+    #[command(after_help = "Example:\n  cyclecloud project add_spec scheduler")]
+    AddSpec {
+        /// Name of the spec
+        spec: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// Build this version instead of the one in project.ini
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) project_version: Option<String>,
+    /// Build here instead of in `build`
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) build_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    /// Name of the locker; default: the project's choice, the global choice, or the only one there is
+    pub(crate) locker: Option<String>,
+    #[command(flatten)]
+    pub(crate) build: Build,
+    /// Send everything, not only what changed: for a locker whose content was damaged
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(rename_all = "snake_case")]
+pub(crate) enum Locker {
+    /// Show the lockers of the server
+    #[command(after_help = "Example:\n  cyclecloud locker list")]
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    /// Name of the cluster
+    pub(crate) cluster: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportCluster {
+    /// Name of the new cluster; default: the name in the template file
+    pub(crate) cluster: Option<String>,
+    /// The template file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The cluster within the file, when its name is another
+    #[arg(short = 'c', long, value_name = "NAME")]
+    pub(crate) template: Option<String>,
+    /// Values of parameters: a file with a JSON object
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) parameters: Option<PathBuf>,
+    /// Value of one parameter; wins over the file. May be repeated
+    #[arg(short = 'P', long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) values: Vec<(String, String)>,
+    /// Replace a cluster of this name
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowCluster {
+    /// Name of the cluster; default: all
+    pub(crate) cluster: Option<String>,
+    /// Also show what nodes are doing and why they failed
+    #[arg(short, long)]
+    pub(crate) long: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowNodes {
+    /// Name of a node; default: all
+    pub(crate) name: Option<String>,
+    /// Only nodes of this cluster
+    #[arg(short, long)]
+    pub(crate) cluster: Option<String>,
+    /// How to write them
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// More columns: template, machine type, host name, node id
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// Also what each node is and should be
+    #[arg(long)]
+    pub(crate) states: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table; below a failed node the reason
+    #[default]
+    Text,
+    /// An array of records
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Name of the cluster; default: all
+    pub(crate) cluster: Option<String>,
+    /// Show new events as they happen, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only events of this priority and above: low, medium, high
+    #[arg(long, default_value = "medium", value_name = "PRIORITY")]
+    pub(crate) priority: Priority,
+    /// How many of the last events to show
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    pub(crate) number: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_argument_has_help() {
+        Cli::command().debug_assert();
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some() || argument.is_global_set(),
+                    "{} {argument}",
+                    command.get_name()
+                );
+            }
+            let is_leaf = command.get_subcommands().next().is_none();
+            assert!(
+                !is_leaf
+                    || command
+                        .get_after_help()
+                        .is_some_and(|help| help.to_string().contains("Example")),
+                "{} has no example",
+                command.get_name()
+            );
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

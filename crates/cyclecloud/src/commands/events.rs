@@ -1,0 +1,191 @@
+//! `cyclecloud events`
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::tz::TimeZone;
+use protocol::{Event, Priority};
+
+use crate::cli::Events;
+use crate::client::{CallError, Client, check_name, shown};
+use crate::sse::Parser;
+
+const EVENTS: [&str; 3] = ["cloud", "api", "events"];
+/// The pause before a lost stream is opened again; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+pub(super) async fn show(client: &Client, args: Events) -> anyhow::Result<()> {
+    if let Some(cluster) = &args.cluster {
+        check_name("cluster", cluster)?;
+    }
+    let cluster = args.cluster.as_deref();
+    let printer = Printer {
+        priority: args.priority,
+        with_cluster: cluster.is_none(),
+        zone: TimeZone::system(),
+    };
+    // Asked for first: what happens between the two calls is then shown by the stream.
+    let newest = match args.follow {
+        true => last(client, cluster, Priority::Low, 1).await?,
+        false => Vec::new(),
+    };
+    let mut seen = newest.last().map_or(0, |event| event.id);
+    if args.number > 0 {
+        for event in last(client, cluster, args.priority, args.number).await? {
+            seen = seen.max(event.id);
+            printer.print(&event)?;
+        }
+    }
+    if args.follow {
+        follow(client, cluster, &printer, seen).await?;
+    }
+    Ok(())
+}
+
+/// The last events of a priority and above, oldest first.
+async fn last(
+    client: &Client,
+    cluster: Option<&str>,
+    priority: Priority,
+    number: u32,
+) -> anyhow::Result<Vec<Event>> {
+    let number = number.to_string();
+    let mut query = vec![("limit", number.as_str()), ("priority", priority.as_str())];
+    query.extend(cluster.map(|cluster| ("cluster", cluster)));
+    client.get(&EVENTS, &query).await
+}
+
+/// Prints each event after `seen` once, over as many connections as it takes. Ends only with an error.
+async fn follow(
+    client: &Client,
+    cluster: Option<&str>,
+    printer: &Printer,
+    mut seen: i64,
+) -> anyhow::Result<()> {
+    let mut pause = FIRST_PAUSE;
+    let mut is_lost = false;
+    loop {
+        let after = seen.to_string();
+        let mut query = vec![("after", after.as_str())];
+        query.extend(cluster.map(|cluster| ("cluster", cluster)));
+        let url = client.url(&["cloud", "api", "events", "stream"], &query);
+        match client.stream(url).await {
+            Ok(response) => {
+                if is_lost {
+                    terminal::note("Connected again");
+                    is_lost = false;
+                }
+                let before = seen;
+                read(response, printer, &mut seen).await?;
+                // A server that takes the call and drops it at once is not asked without end.
+                if seen > before {
+                    pause = FIRST_PAUSE;
+                }
+            }
+            Err(error) if error.is_passing() => {
+                if !is_lost {
+                    is_lost = true;
+                    let server = shown(&client.server().url);
+                    let reason = terminal::chain(&error);
+                    terminal::warn(format_args!("lost `{server}`, trying again: {reason}"));
+                }
+            }
+            Err(error @ CallError::Away { .. } | error @ CallError::Refused { .. }) => return error.report(),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Reads one connection until it ends, for whatever reason.
+async fn read(response: reqwest::Response, printer: &Printer, seen: &mut i64) -> anyhow::Result<()> {
+    let mut stream = response.bytes_stream();
+    let mut parser = Parser::default();
+    while let Some(Ok(bytes)) = stream.next().await {
+        for message in parser.push(&bytes)? {
+            // Messages of another kind belong to versions to come.
+            let Ok(event) = serde_json::from_str::<Event>(&message.data) else {
+                continue;
+            };
+            if event.id > *seen {
+                *seen = event.id;
+                printer.print(&event)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Printer {
+    priority: Priority,
+    with_cluster: bool,
+    zone: TimeZone,
+}
+
+impl Printer {
+    fn print(&self, event: &Event) -> anyhow::Result<()> {
+        if event.priority >= self.priority {
+            terminal::out(self.line(event))?;
+        }
+        Ok(())
+    }
+
+    fn line(&self, event: &Event) -> String {
+        let time = event
+            .time
+            .to_zoned_datetime(self.zone.clone())
+            .strftime("%Y-%m-%d %H:%M:%S");
+        let node = event.node.as_deref();
+        let place = match event.cluster.as_deref().filter(|_| self.with_cluster) {
+            Some(cluster) => match node {
+                Some(node) => format!("{cluster}/{node}"),
+                None => cluster.to_owned(),
+            },
+            None => node.unwrap_or("-").to_owned(),
+        };
+        let head = format!("{time}  {:5}  {place:12}  ", event.level.as_str());
+        // Further lines of a message stand below its first.
+        let indent = format!("\n{}", " ".repeat(head.chars().count()));
+        let message: Vec<&str> = event.message.trim_end().lines().collect();
+        format!("{}\n", format!("{head}{}", message.join(&indent)).trim_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Level;
+
+    use super::*;
+
+    fn line(cluster: Option<&str>, node: Option<&str>, message: &str) -> String {
+        let printer = Printer {
+            priority: Priority::Low,
+            with_cluster: true,
+            zone: TimeZone::UTC,
+        };
+        printer.line(&Event {
+            id: 1,
+            time: "2026-11-23T21:30:05.123Z".parse().unwrap(),
+            cluster: cluster.map(str::to_owned),
+            node: node.map(str::to_owned),
+            level: Level::Warn,
+            priority: Priority::Low,
+            category: "log".into(),
+            message: message.into(),
+        })
+    }
+
+    #[test]
+    fn an_event_says_when_how_where_and_what() {
+        assert_eq!(
+            line(Some("demo"), Some("execute-1"), "hello"),
+            "2026-11-23 21:30:05  warn   demo/execute-1  hello\n"
+        );
+        assert_eq!(
+            line(Some("demo"), None, "one\ntwo\n"),
+            "2026-11-23 21:30:05  warn   demo          one\n                                          two\n"
+        );
+        assert_eq!(line(None, None, ""), "2026-11-23 21:30:05  warn   -\n");
+    }
+}

@@ -1,0 +1,30 @@
+//! One module for each group of commands.
+
+mod clusters;
+mod events;
+mod initialize;
+mod lockers;
+mod nodes;
+mod project;
+
+use crate::cli::{Cli, Command};
+use crate::client::Client;
+use crate::config::Config;
+
+/// Does what the command line says.
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::read(cli.config.as_deref())?;
+    let client = || Client::new(config.require_server()?);
+    match cli.command {
+        Command::Initialize(args) => initialize::run(config, args).await,
+        Command::Project(command) => project::run(config, command).await,
+        Command::Locker(crate::cli::Locker::List) => lockers::list(&client()?).await,
+        Command::ImportCluster(args) => clusters::import(&client()?, args).await,
+        Command::StartCluster(args) => clusters::start(&client()?, &args.cluster).await,
+        Command::TerminateCluster(args) => clusters::terminate(&client()?, &args.cluster).await,
+        Command::Retry(args) => clusters::retry(&client()?, &args.cluster).await,
+        Command::ShowCluster(args) => clusters::show(&client()?, args).await,
+        Command::ShowNodes(args) => nodes::show(&client()?, args).await,
+        Command::Events(args) => events::show(&client()?, args).await,
+    }
+}
