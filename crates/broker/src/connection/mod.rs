@@ -1,0 +1,11 @@
+//! One client: handshake, frames in, frames out, heartbeats, the end.
+
+mod basic;
+mod channel;
+mod content;
+mod declare;
+mod drive;
+mod handshake;
+mod session;
+
+pub(crate) use drive::{Ends, run};

@@ -1,0 +1,177 @@
+//! The engine behind a lock, and the mailboxes of the connections.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::authority::Authority;
+use crate::engine::{Effect, Engine, SessionId};
+use crate::settings::Settings;
+use crate::status::{ConnectionStatus, QueueStatus, Status};
+use crate::store::Synced;
+
+#[derive(Debug)]
+struct Inside {
+    engine: Engine,
+    mailboxes: HashMap<SessionId, mpsc::UnboundedSender<Effect>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    peer: String,
+    user: Option<String>,
+    end: CancellationToken,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) settings: Settings,
+    pub(crate) authority: Arc<dyn Authority>,
+    inside: Mutex<Inside>,
+    /// How far the log is safe.
+    pub(crate) synced: watch::Receiver<Synced>,
+    /// There are too many messages in memory.
+    pub(crate) blocked: watch::Sender<bool>,
+    connections: Mutex<BTreeMap<u64, Known>>,
+}
+
+impl Hub {
+    pub(crate) fn new(settings: Settings, authority: Arc<dyn Authority>, mut engine: Engine) -> Self {
+        Self {
+            settings,
+            authority,
+            synced: engine.journal().synced(),
+            inside: Mutex::new(Inside {
+                engine,
+                mailboxes: HashMap::new(),
+            }),
+            blocked: watch::Sender::new(false),
+            connections: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.settings.clock.now()
+    }
+
+    /// Asks the engine, and puts what others must hear into their mailboxes before anybody else can ask: so each
+    /// mailbox has the engine's order. The mailboxes are bounded by the engine's windows.
+    pub(crate) fn with<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> T {
+        let mut inside = lock(&self.inside);
+        let answer = ask(&mut inside.engine);
+        for effect in inside.engine.take_effects() {
+            if let Some(mailbox) = inside.mailboxes.get(&effect.session()) {
+                // A connection that is ending does not listen; the engine puts its messages back.
+                let _ = mailbox.send(effect);
+            }
+        }
+        let memory = inside.engine.memory();
+        let limit = self.settings.memory_limit;
+        drop(inside);
+        self.blocked.send_if_modified(|blocked| {
+            let now = if *blocked {
+                memory > limit - limit / 10
+            } else {
+                memory > limit
+            };
+            std::mem::replace(blocked, now) != now
+        });
+        answer
+    }
+
+    /// A connection is open.
+    pub(crate) fn open_session(&self) -> (SessionId, mpsc::UnboundedReceiver<Effect>) {
+        let (mailbox, letters) = mpsc::unbounded_channel();
+        let mut inside = lock(&self.inside);
+        let session = inside.engine.open_session();
+        inside.mailboxes.insert(session, mailbox);
+        (session, letters)
+    }
+
+    /// A connection ended.
+    pub(crate) fn close_session(&self, session: SessionId) {
+        let now = self.now();
+        lock(&self.inside).mailboxes.remove(&session);
+        self.with(|engine| engine.close_session(session, now));
+    }
+
+    /// Registers a connection before it says who it is; none when there are too many.
+    pub(crate) fn register(&self, number: u64, peer: String) -> Option<CancellationToken> {
+        let mut connections = lock(&self.connections);
+        if connections.len() >= self.settings.max_connections {
+            return None;
+        }
+        let end = CancellationToken::new();
+        connections.insert(
+            number,
+            Known {
+                peer,
+                user: None,
+                end: end.clone(),
+            },
+        );
+        Some(end)
+    }
+
+    /// Notes who a connection says it is, before that is checked: so closing the user finds it in any case.
+    pub(crate) fn claim(&self, number: u64, user: &str) {
+        if let Some(known) = lock(&self.connections).get_mut(&number) {
+            known.user = Some(user.to_owned());
+        }
+    }
+
+    pub(crate) fn unregister(&self, number: u64) {
+        lock(&self.connections).remove(&number);
+    }
+
+    /// Ends all connections of a user; returns how many.
+    pub(crate) fn end_user(&self, user: &str) -> usize {
+        let connections = lock(&self.connections);
+        let own = connections
+            .values()
+            .filter(|known| known.user.as_deref() == Some(user));
+        own.map(|known| known.end.cancel()).count()
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let connections = lock(&self.connections)
+            .values()
+            .map(|known| ConnectionStatus {
+                peer: known.peer.clone(),
+                user: known.user.clone(),
+            })
+            .collect();
+        let mut queues = Vec::new();
+        let mut inside = lock(&self.inside);
+        inside
+            .engine
+            .each_queue(|name, ready, unacked, consumers, durable| {
+                queues.push(QueueStatus {
+                    name: name.to_owned(),
+                    ready,
+                    unacked,
+                    consumers,
+                    durable,
+                });
+            });
+        let (memory, log_size) = (inside.engine.memory(), inside.engine.journal().size());
+        drop(inside);
+        queues.sort_by(|one, other| one.name.cmp(&other.name));
+        Status {
+            connections,
+            queues,
+            memory,
+            log_size,
+            blocked: *self.blocked.borrow(),
+            trouble: self.synced.borrow().trouble.clone(),
+        }
+    }
+}
+
+/// A panic while the lock was held is a bug that was reported; the others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
