@@ -1,0 +1,238 @@
+//! Clusters and nodes.
+
+use serde_json::{Value, json};
+
+use crate::site::Site;
+
+fn nodes() -> Value {
+    json!([
+        {"Name": "scheduler", "Status": "Ready", "Phase": "ready", "InstanceId": "i-1", "PrivateIp": "10.0.0.4",
+         "State": "Started", "TargetState": "Started", "Template": "scheduler", "MachineType": "A4",
+         "Hostname": "ip-0a000004", "NodeId": "ab12"},
+        {"Name": "execute-1", "Status": "Failed", "Phase": "cluster-init: demo/execute/scripts/010-x.sh",
+         "InstanceId": "i-2", "State": "Started", "TargetState": "Started", "NodeId": "cd34",
+         "StatusMessage": "Failed to execute cluster-init script `010-x.sh` in project `demo` (exit code 3)\nmake: no rule\n\nlast line\n"},
+        {"Name": "spare", "Status": "Off"}
+    ])
+}
+
+fn cluster() -> Value {
+    json!({"Name": "demo", "State": "Started", "TargetState": "Started", "Nodes": nodes()})
+}
+
+const BLOCK: &str = "\
+--------------
+demo : started
+--------------
+Cluster nodes:
+    scheduler: Ready i-1 10.0.0.4
+    execute-1: Failed i-2 --
+    spare: Off -- --
+Total nodes: 3
+";
+
+#[test]
+fn a_cluster_is_shown_as_a_block() {
+    let site = Site::new();
+    site.expect("GET /cloud/clusters/demo", 200, cluster());
+    assert_eq!(site.run(&["show_cluster", "demo"]).success(), BLOCK);
+
+    site.expect(
+        "GET /cloud/clusters/my%20grid",
+        200,
+        json!({"Name": "my grid", "Nodes": []}),
+    );
+    assert_eq!(
+        site.run(&["show_cluster", "my grid"]).success(),
+        "-------------\nmy grid : off\n-------------\nTotal nodes: 0\n"
+    );
+
+    site.expect("GET /cloud/clusters", 200, json!([cluster(), cluster()]));
+    assert_eq!(site.run(&["show_cluster"]).success(), format!("{BLOCK}{BLOCK}"));
+
+    site.expect("GET /cloud/clusters/demo", 200, cluster());
+    let long = site.run(&["show_cluster", "demo", "-l"]);
+    assert!(
+        long.success().contains(
+            "    execute-1: Failed i-2 --\n        cluster-init: demo/execute/scripts/010-x.sh\n        \
+             Failed to execute cluster-init script `010-x.sh` in project `demo` (exit code 3)\n        make: no rule\n"
+        ),
+        "{}",
+        long.stdout
+    );
+}
+
+#[test]
+fn nodes_are_a_table_and_a_failed_one_has_its_reason_below() {
+    let site = Site::new();
+    site.expect("GET /cloud/api/nodes?cluster=demo", 200, nodes());
+    assert_eq!(
+        site.run(&["show_nodes", "-c", "demo"]).success(),
+        "\
+NAME       STATUS  PHASE                                        INSTANCE  IP
+scheduler  Ready   ready                                        i-1       10.0.0.4
+execute-1  Failed  cluster-init: demo/execute/scripts/010-x.sh  i-2
+    Failed to execute cluster-init script `010-x.sh` in project `demo` (exit code 3)
+    make: no rule
+    last line
+spare      Off
+"
+    );
+
+    site.expect("GET /cloud/clusters", 200, json!([cluster()]));
+    let run = site.run(&["show_nodes", "scheduler", "--states", "--long"]);
+    let lines: Vec<Vec<&str>> = run
+        .success()
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            vec![
+                "CLUSTER", "NAME", "STATUS", "PHASE", "INSTANCE", "IP", "STATE", "TARGET", "TEMPLATE",
+                "MACHINE", "TYPE", "HOSTNAME", "NODE", "ID"
+            ],
+            vec![
+                "demo",
+                "scheduler",
+                "Ready",
+                "ready",
+                "i-1",
+                "10.0.0.4",
+                "Started",
+                "Started",
+                "scheduler",
+                "A4",
+                "ip-0a000004",
+                "ab12"
+            ],
+        ]
+    );
+}
+
+#[test]
+fn nodes_as_json_are_the_records_of_the_server() {
+    let site = Site::new();
+    site.expect("GET /cloud/api/nodes?cluster=my+grid", 200, nodes());
+    let run = site.run(&["show_nodes", "-c", "my grid", "--format", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(run.success()).unwrap(), nodes());
+    site.expect("GET /cloud/api/nodes?cluster=demo", 200, json!([]));
+    assert_eq!(
+        site.run(&["show_nodes", "-c", "demo", "--format=json"]).success(),
+        "[]\n"
+    );
+}
+
+#[test]
+fn a_node_or_cluster_that_is_not_there_is_named() {
+    let site = Site::new();
+    site.expect("GET /cloud/api/nodes?cluster=demo", 200, nodes());
+    let run = site.run(&["show_nodes", "none", "-c", "demo"]);
+    assert_eq!(run.failure(), "Error: the cluster `demo` has no node `none`\n");
+    site.expect(
+        "GET /cloud/clusters/none",
+        404,
+        json!({"error": "there is no cluster `none`"}),
+    );
+    assert_eq!(
+        site.run(&["show_cluster", "none"]).failure(),
+        "Error: there is no cluster `none`\n"
+    );
+    let run = site.run(&["show_cluster", ".."]);
+    assert_eq!(run.failure(), "Error: cluster `..` starts with a dot or a dash\n");
+}
+
+#[test]
+fn a_cluster_is_started_terminated_and_retried() {
+    let site = Site::new();
+    for (command, action, said) in [
+        ("start_cluster", "startcluster", "Starting cluster demo....\n"),
+        (
+            "terminate_cluster",
+            "terminatecluster",
+            "Terminating cluster demo....\n",
+        ),
+        (
+            "retry",
+            "retry",
+            "Retrying failed operations of cluster demo....\n",
+        ),
+    ] {
+        site.expect_text(&format!("POST /cloud/actions/{action}/demo"), 200, "")
+            .expect("GET /cloud/clusters/demo", 200, cluster());
+        assert_eq!(site.run(&[command, "demo"]).success(), format!("{said}{BLOCK}"));
+    }
+}
+
+#[test]
+fn a_template_goes_to_the_server_with_its_parameters() {
+    let site = Site::new();
+    site.write("t.txt", "[cluster demo]\n[[node a]]\nx = 1 & 2 + ü\n");
+    site.write("p.json", r#"{"A": "file", "B": [1]}"#);
+    site.expect_text(
+        "POST /cloud/api/import_cluster/demo",
+        200,
+        "Importing cluster demo....",
+    )
+    .expect("GET /cloud/clusters/demo", 200, cluster());
+    let args = [
+        "import_cluster",
+        "-f",
+        "t.txt",
+        "-p",
+        "p.json",
+        "-P",
+        "A=x=y",
+        "-P",
+        "N=2",
+        "--force",
+    ];
+    assert_eq!(
+        site.run(&args).success(),
+        format!("Importing cluster demo....\n{BLOCK}")
+    );
+    let url = reqwest::Url::parse(&format!("form:?{}", site.bodies()[0])).unwrap();
+    let fields: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let expected = [
+        ("source", "standard"),
+        ("cluster", "[cluster demo]\n[[node a]]\nx = 1 & 2 + ü\n"),
+        ("file", "t.txt"),
+        ("force", "true"),
+        ("parameters", r#"{"A":"x=y","B":[1],"N":2}"#),
+        ("parameters_format", "json"),
+    ];
+    assert_eq!(
+        fields,
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_template_is_told_as_the_server_tells_it() {
+    let site = Site::new();
+    site.write("t.txt", "[[node a]]\n");
+    let problem = "t.txt:1:1: a file needs one section `[cluster NAME]`";
+    site.expect_text("POST /cloud/api/import_cluster/demo", 400, problem);
+    let run = site.run(&["import_cluster", "demo", "-f", "t.txt"]);
+    assert_eq!(run.failure(), format!("Error: {problem}\n"));
+
+    let run = site.run(&["import_cluster", "-f", "t.txt"]);
+    assert!(
+        run.failure()
+            .contains("`t.txt` has no section `[cluster NAME]`\nHint: "),
+        "{}",
+        run.stderr
+    );
+    let run = site.run(&["import_cluster", "demo", "-f", "none.txt"]);
+    assert!(run.failure().contains("cannot read `none.txt`"), "{}", run.stderr);
+    site.write("p.json", "[1]");
+    let run = site.run(&["import_cluster", "demo", "-f", "t.txt", "-p", "p.json"]);
+    assert!(
+        run.failure().contains("`p.json` is not a JSON object"),
+        "{}",
+        run.stderr
+    );
+    let run = site.run(&["import_cluster", "demo", "-f", "t.txt", "-P", "x"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+}

@@ -1,0 +1,13 @@
+//! The program as its users see it, against a server that answers like the real one and fails the test on a
+//! request that it does not expect.
+
+#[cfg(test)]
+mod clusters;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod initialize;
+#[cfg(test)]
+mod projects;
+#[cfg(test)]
+mod site;
