@@ -138,9 +138,9 @@ impl<'a> Session<'a> {
             Ok(()) => {
                 self.end_phase();
                 self.ledger.phase = Phase::Ready;
-                self.finish(Status::Ready)?;
+                // In this order, here and below: what the ledger calls ended was reported, even if power fails.
                 self.tell(&Event::Ready, reporter);
-                Ok(())
+                Ok(self.finish(Status::Ready)?)
             }
             Err(ConvergeError::Failed(failure)) => Err(self.fail(*failure, reporter)),
             Err(ConvergeError::Stopped) => Err(self.stopped(reporter)),
@@ -182,23 +182,23 @@ impl<'a> Session<'a> {
     /// Ends the converge as failed, notes it and reports it.
     pub fn fail(mut self, failure: ConvergeFailure, reporter: &mut dyn Reporter) -> ConvergeError {
         self.end_phase_timing();
+        self.tell(&Event::Failed { failure: &failure }, reporter);
         self.ledger.failure = Some(failure.clone());
         if let Err(error) = self.finish(Status::Failed) {
             // The failure itself matters more than that it could not be noted.
             tracing::error!("{}", crate::chain(&error));
         }
-        self.tell(&Event::Failed { failure: &failure }, reporter);
         ConvergeError::Failed(Box::new(failure))
     }
 
     /// Ends the converge because it was told to stop, notes it and reports it.
     pub fn stopped(mut self, reporter: &mut dyn Reporter) -> ConvergeError {
         self.end_phase_timing();
-        if let Err(error) = self.finish(Status::Stopped) {
-            return error.into();
-        }
         self.tell(&Event::Stopped, reporter);
-        ConvergeError::Stopped
+        match self.finish(Status::Stopped) {
+            Ok(()) => ConvergeError::Stopped,
+            Err(error) => error.into(),
+        }
     }
 
     /// Notes what is being done within the phase.
