@@ -4,7 +4,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use node::command::{CommandError, Ended, Outcome, Stop};
+use durable::Recovered;
+use node::command::{CommandError, Ended, Outcome, Process, Stop};
 use protocol::{ClusterInitSpec, ConvergeFailure};
 
 use crate::markers::Markers;
@@ -30,6 +31,31 @@ impl Tree {
             Markers::open(&root, plan.home, plan.machine).map_err(|error| failure::of_machine(&error))?;
         Ok(Self { root, markers })
     }
+}
+
+/// Ends the script of a converge that was killed: it would run beside its own next run.
+pub(crate) async fn end_orphan(plan: &Plan<'_>) -> Result<(), ConvergeError> {
+    let path = plan.home.running_script();
+    let orphan: Recovered<Process> = durable::recover_json(&path)?;
+    if let Recovered::Read(orphan) = orphan
+        && orphan.is_alive()
+    {
+        tracing::warn!(
+            "ending a script of an earlier converge, which was killed (process {})",
+            orphan.pid
+        );
+        let (pid, grace) = (orphan.pid, plan.settings.script_grace);
+        let gone = tokio::task::spawn_blocking(move || orphan.terminate(grace)).await;
+        if !gone.unwrap_or(false) {
+            return Err(Box::new(ConvergeFailure {
+                message: format!("a script of an earlier converge cannot be ended (process {pid})"),
+                recommendation: Some("see what it waits for; a restart of the machine ends it".to_owned()),
+                ..ConvergeFailure::default()
+            })
+            .into());
+        }
+    }
+    Ok(durable::remove(&path)?)
 }
 
 /// Runs the scripts of the specs in their order. The first that fails ends it.
@@ -139,11 +165,20 @@ async fn execute(
         .tail_bytes(TAIL_BYTES)
         .time_limit(plan.settings.script_timeout)
         .grace(plan.settings.script_grace);
+    let running = plan.home.running_script();
+    let note = running.clone();
+    command = command.on_start(move |process| {
+        if let Err(error) = durable::write_json(&note, 0o640, process) {
+            // It matters only if this converge is killed.
+            tracing::warn!("{}", chain(&error));
+        }
+    });
     if let Some(tee) = &plan.options.tee {
         command = command.tee(tee.clone());
     }
     let stop = stop.clone();
     let ran = tokio::task::spawn_blocking(move || command.run(&stop)).await;
+    durable::remove(&running).map_err(|error| problem(script, &error))?;
     match ran {
         Ok(outcome) => outcome.map_err(|error| not_started(script, &error).into()),
         Err(error) => Err(problem(script, &error).into()),

@@ -154,6 +154,7 @@ impl<'a> Session<'a> {
         reporter: &mut dyn Reporter,
         stop: &Stop,
     ) -> Result<(), ConvergeError> {
+        scripts::end_orphan(plan).await?;
         let tree = scripts::Tree::open(plan)?;
         let mut specs = plan.specs.to_vec();
         if plan.options.sync {

@@ -10,6 +10,7 @@ mod capped;
 mod capture;
 mod error;
 mod group;
+mod process;
 mod run;
 mod stop;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub use background::Background;
 pub use capture::Tee;
 pub use error::CommandError;
+pub use process::Process;
 pub use run::Outcome;
 pub use stop::Stop;
 
@@ -88,6 +90,17 @@ impl std::fmt::Display for Ended {
     }
 }
 
+type TellProcess = dyn Fn(&Process) + Send + Sync;
+
+#[derive(Clone)]
+struct OnStart(Arc<TellProcess>);
+
+impl std::fmt::Debug for OnStart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnStart")
+    }
+}
+
 /// A program to run.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -100,6 +113,7 @@ pub struct Command {
     log: Option<(PathBuf, u64)>,
     tail_bytes: usize,
     tee: Option<Tee>,
+    on_start: Option<OnStart>,
 }
 
 impl Command {
@@ -116,6 +130,7 @@ impl Command {
             log: None,
             tail_bytes: 4096,
             tee: None,
+            on_start: None,
         }
     }
 
@@ -178,6 +193,12 @@ impl Command {
     /// Shows its output, as it comes, to somebody else too.
     pub fn tee(mut self, tee: Tee) -> Self {
         self.tee = Some(tee);
+        self
+    }
+
+    /// Tells which process it became, before [`Command::run`] waits for it.
+    pub fn on_start(mut self, tell: impl Fn(&Process) + Send + Sync + 'static) -> Self {
+        self.on_start = Some(OnStart(Arc::new(tell)));
         self
     }
 

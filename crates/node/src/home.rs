@@ -164,6 +164,11 @@ impl Home {
         self.run().join("converge.lock")
     }
 
+    /// The script that a converge runs at this moment, for the case that the converge is killed.
+    pub fn running_script(&self) -> PathBuf {
+        self.run().join("script.json")
+    }
+
     /// Held by the one daemon.
     pub fn jetpackd_lock(&self) -> PathBuf {
         self.run().join("jetpackd.lock")

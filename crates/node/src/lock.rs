@@ -20,6 +20,12 @@ use crate::clock::{Clock, Deadline};
 /// How often a lock that is held is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
+/// Somebody who only looks at a lock, with [`Lock::holder`], holds it for a moment. That must not pass for a
+/// holder, so a lock is tried this often,
+const LOOKS: u32 = 5;
+/// with this pause.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// The process that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
@@ -91,15 +97,20 @@ impl Lock {
             .truncate(false)
             .mode(0o640);
         let mut file = options.open(path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held {
-                    path: path.to_owned(),
-                    holder: read_holder(&mut file),
-                });
+        let mut looks = LOOKS;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if looks > 0 => looks -= 1,
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LockError::Held {
+                        path: path.to_owned(),
+                        holder: read_holder(&mut file),
+                    });
+                }
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            thread::sleep(LOOK);
         }
         let holder = Holder {
             pid: Pid::this().as_raw(),
@@ -201,6 +212,26 @@ mod tests {
         .unwrap();
         assert!(Lock::holder(&path).is_none());
         Lock::take(&path, "next", &SystemClock).unwrap();
+    }
+
+    #[test]
+    fn those_who_look_do_not_keep_others_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    Lock::holder(&path);
+                    thread::sleep(Duration::from_micros(100));
+                }
+            });
+            let taken: Vec<_> = (0..200)
+                .map(|_| Lock::take(&path, "x", &SystemClock).map(drop))
+                .collect();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(taken.iter().all(Result::is_ok), "{taken:?}");
+        });
     }
 
     #[test]

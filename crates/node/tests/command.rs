@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use node::command::{Command, CommandError, Ended, Stop, Tee};
+use node::command::{Command, CommandError, Ended, Process, Stop, Tee};
 
 #[expect(clippy::unwrap_used, reason = "a test without its script is a failed test")]
 fn script(folder: &Path, text: &str) -> PathBuf {
@@ -130,6 +130,33 @@ fn what_a_script_leaves_behind_goes_on_and_does_not_hold_us() {
     let pid = outcome.tail.trim();
     assert!(runs(pid));
     shell(&format!("kill {pid}")).run(&Stop::new()).unwrap();
+}
+
+#[test]
+fn a_process_is_known_by_its_start_and_ended_later() {
+    let told = Arc::new(Mutex::new(None));
+    let tell = Arc::clone(&told);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            shell("sleep 100")
+                .on_start(move |process| *tell.lock().unwrap() = Some(process.clone()))
+                .run(&Stop::new())
+                .unwrap()
+        });
+        eventually("the program runs", || told.lock().unwrap().is_some());
+        let process = told.lock().unwrap().clone().unwrap();
+        assert!(process.is_alive());
+        assert!(process.terminate(Duration::from_secs(10)));
+        assert_eq!(running.join().unwrap().ended, Ended::Signaled(15));
+        assert!(!process.is_alive());
+    });
+    // A number that was used again names another process.
+    let ours = Process::of(std::process::id().cast_signed()).unwrap();
+    let text = serde_json::to_string(&ours)
+        .unwrap()
+        .replace("\"start\":", "\"start\":9");
+    let other: Process = serde_json::from_str(&text).unwrap();
+    assert!(!other.is_alive() && other.terminate(Duration::ZERO));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use converge::{Event, Ledger, Progress, Reporter, Status};
-use node::command::{Command, Ended, Stop};
+use node::command::{Command, Ended, Process, Stop};
 
 use crate::site::{Said, Site};
 
@@ -85,6 +85,31 @@ async fn wherever_it_dies_the_next_converge_reaches_the_same_end() {
         let ledger = Ledger::observe(&site.home).unwrap().unwrap();
         assert_eq!((ledger.status, ledger.attempt), (Status::Ready, 2), "step {step}");
     }
+}
+
+#[tokio::test]
+async fn a_script_whose_converge_was_killed_does_not_run_beside_itself() {
+    let mut site = Site::new();
+    let text = "#!/bin/sh\necho $$ >> $CYCLECLOUD_HOME/ran\n\
+                [ $(wc -l < $CYCLECLOUD_HOME/ran) -gt 1 ] && exit 0\nkill -KILL $PPID\nsleep 300\n";
+    site.script("demo", "one", "1.sh", text);
+    site.script("demo", "two", "1.sh", "#!/bin/sh\ntrue\n");
+    site.upload("demo").await;
+    let died = Command::new(std::env::current_exe().unwrap())
+        .inherit_environment()
+        .arg("--exact")
+        .arg("crash::the_converge_that_dies")
+        .env(SITE, site.top())
+        .env(STEP, "1000")
+        .run(&Stop::new())
+        .unwrap();
+    assert_eq!(died.ended, Ended::Signaled(9), "{}", died.tail);
+    let orphan: i32 = site.read("jetpack/ran").trim().parse().unwrap();
+    assert!(Process::of(orphan).is_some());
+    site.converge(&SPECS).await.unwrap();
+    assert!(Process::of(orphan).is_none());
+    assert!(!site.home.running_script().exists());
+    assert_eq!(site.read("jetpack/ran").lines().count(), 2);
 }
 
 #[tokio::test]

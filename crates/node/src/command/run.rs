@@ -11,7 +11,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::stop::Event;
-use super::{Command, CommandError, Ended, Stop, group};
+use super::{Command, CommandError, Ended, Process, Stop, group};
 use crate::clock::{Clock, Deadline, SystemClock};
 
 /// How long the output may stay open after the program has ended. Then somebody whom it started has it
@@ -46,6 +46,9 @@ impl Command {
         let (sender, events) = channel();
         let group = Pid::from_raw(child.id().cast_signed());
         capture.start(sender.clone());
+        if let (Some(tell), Some(process)) = (&self.on_start, Process::of(group.as_raw())) {
+            (tell.0)(&process);
+        }
         watch(&child, sender.clone());
         let _subscription = stop.subscribe(sender);
 
