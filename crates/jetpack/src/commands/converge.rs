@@ -1,0 +1,172 @@
+//! `jetpack converge`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow};
+use converge::{BeginError, ConvergeError, Options, Plan, Session};
+use link::join::Membership;
+use locker::Locker;
+use node::clock::SystemClock;
+use node::command::{Stop, Tee};
+use node::config::NodeData;
+use node::home::Home;
+use node::identity::Machine;
+use node::settings::Settings;
+use protocol::{ConvergeFailure, NodeConfiguration, Phase};
+use terminal::ResultExt;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::progress::Telling;
+use crate::cli::{ConvergeArgs, Mode};
+use crate::context;
+
+/// Converges once. Fails when another converge is at work.
+pub(crate) fn run(args: &ConvergeArgs) -> anyhow::Result<()> {
+    let home = context::initialized_home()?;
+    let settings = context::settings(&home)?;
+    context::start_log(&home, &settings);
+    context::with_runtime(converge(args, &home, &settings))
+}
+
+async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyhow::Result<()> {
+    let stop = stop_on_signal()?;
+    let machine = Machine::this();
+    let session = Session::begin(home, &machine, "jetpack converge", &SystemClock);
+    let mut session = match session {
+        Err(error @ BeginError::Busy(_)) => return Err(error).hint("`jetpack status` shows how far it is"),
+        session => session?,
+    };
+    let mut telling = Telling::new(home, link::join::sender(settings));
+
+    session.enter(Phase::Configure, &mut telling)?;
+    let prepared = tokio::select! {
+        prepared = prepare(args, home, settings) => prepared,
+        () = stop.requested() => return Err(session.stopped(&mut telling).into()),
+    };
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            let failure = ConvergeFailure {
+                message: terminal::chain(error.as_ref()),
+                ..ConvergeFailure::default()
+            };
+            return Err(session.fail(failure, &mut telling).into());
+        }
+    };
+    telling.sender = link::join::sender(&context::settings(home)?);
+
+    let Prepared {
+        configuration,
+        lockers,
+        data,
+    } = prepared;
+    let plan = Plan {
+        home,
+        settings: &settings.converge,
+        machine: &machine,
+        specs: &configuration.cluster_init_specs,
+        lockers: &lockers,
+        node: &data,
+        options: Options {
+            sync: !args.cluster_init,
+            rerun_scripts: args.rerun_scripts,
+            // The daemon reads the files that hold the output; people want to see it.
+            tee: (args.mode == Mode::Manual).then(|| Tee::new(show)),
+        },
+    };
+    match session.run(&plan, &mut telling, &stop).await {
+        Ok(()) => Ok(()),
+        Err(ConvergeError::Failed(failure)) => {
+            let recommendation = failure.recommendation.clone();
+            let error = anyhow!("{}", failure.message);
+            match recommendation {
+                Some(recommendation) => Err(error).hint(recommendation),
+                None => Err(error),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Everything that the `configure` phase finds out.
+struct Prepared {
+    configuration: NodeConfiguration,
+    lockers: BTreeMap<String, Locker>,
+    data: NodeData,
+}
+
+async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyhow::Result<Prepared> {
+    let mut membership = context::membership(home, settings)?;
+    let configuration = if args.cluster_init {
+        last_known(&membership, home)?
+    } else {
+        fetch(&mut membership, home, settings).await?
+    };
+    let lockers = configuration
+        .lockers
+        .iter()
+        .map(|(name, locker)| {
+            Ok((
+                name.clone(),
+                context::open_locker(&membership, &configuration, locker)?,
+            ))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Prepared {
+        lockers,
+        data: NodeData::load(home)?,
+        configuration,
+    })
+}
+
+/// Asks the server; while it is away, what it said last holds.
+async fn fetch(
+    membership: &mut Membership,
+    home: &Home,
+    settings: &Settings,
+) -> anyhow::Result<NodeConfiguration> {
+    membership.pin(home, settings).await?;
+    match membership.join(home, &SystemClock, &node::version()).await {
+        Ok(configuration) => Ok(configuration),
+        Err(error) if error.is_away() => match membership.last_known(home)? {
+            Some(configuration) => {
+                let message = format!(
+                    "{}; going on with the configuration as it was last fetched",
+                    terminal::chain(&error)
+                );
+                tracing::warn!("{message}");
+                terminal::warn(message);
+                Ok(configuration)
+            }
+            None => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn last_known(membership: &Membership, home: &Home) -> anyhow::Result<NodeConfiguration> {
+    let known = membership.last_known(home)?;
+    known
+        .context("this node has never fetched its configuration")
+        .hint("`jetpack converge` does")
+}
+
+/// A stop that TERM and Ctrl-C request: the script at work is ended with everything it started.
+fn stop_on_signal() -> anyhow::Result<Stop> {
+    let stop = Stop::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).context("cannot listen for signals")?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            if signals.recv().await.is_some() {
+                stop.request();
+            }
+        });
+    }
+    Ok(stop)
+}
+
+fn show(output: &[u8]) {
+    // A closed terminal does not end a script.
+    let _ = terminal::out(String::from_utf8_lossy(output));
+}

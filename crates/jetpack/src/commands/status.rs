@@ -1,0 +1,283 @@
+//! `jetpack status`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use converge::{Ledger, Status};
+use jiff::{SignedDuration, Timestamp};
+use link::local::{self, Activity, DaemonStatus};
+use link::outbox::Outbox;
+use node::clock::{Clock, SystemClock};
+use node::settings::IdentitySettings;
+use serde::Serialize;
+
+use super::progress;
+use crate::cli::StatusArgs;
+use crate::context;
+
+/// Everything that is shown, and what `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    node: Node,
+    server: Server,
+    /// None when jetpackd does not run.
+    daemon: Option<DaemonStatus>,
+    /// None before the first converge.
+    converge: Option<Ledger>,
+    outbox: Waiting,
+}
+
+#[derive(Debug, Serialize)]
+struct Node {
+    name: Option<String>,
+    id: Option<String>,
+    cluster: Option<String>,
+    home: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Server {
+    url: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Waiting {
+    messages: usize,
+}
+
+/// Prints what this node is doing and why. Works without the daemon.
+pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
+    let home = context::initialized_home()?;
+    let settings = context::settings(&home)?;
+    let IdentitySettings {
+        cluster_name,
+        node_id,
+        node_name,
+        ..
+    } = settings.identity;
+    let daemon = match local::status(&home.jetpackd_socket()) {
+        Ok(daemon) => Some(daemon),
+        Err(local::Error::NotRunning) => None,
+        Err(error) => {
+            terminal::warn(terminal::chain(&error));
+            None
+        }
+    };
+    let report = Report {
+        node: Node {
+            name: node_name,
+            id: node_id,
+            cluster: cluster_name,
+            home: home.root().display().to_string(),
+        },
+        server: Server {
+            url: settings.webserver,
+        },
+        daemon,
+        converge: Ledger::observe(&home)?,
+        outbox: Waiting {
+            messages: Outbox::new(home.outbox()).waiting()?.len(),
+        },
+    };
+    if args.json {
+        return Ok(terminal::out(format_args!(
+            "{}\n",
+            serde_json::to_string_pretty(&report)?
+        ))?);
+    }
+    Ok(terminal::out(text(&report, SystemClock.now()))?)
+}
+
+fn text(report: &Report, now: Timestamp) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{name:<9} {value}");
+    };
+    let Node {
+        name,
+        id,
+        cluster,
+        home,
+    } = &report.node;
+    row(
+        "node",
+        match (name, id, cluster) {
+            (Some(name), Some(id), Some(cluster)) => format!("{name} ({id}) of cluster {cluster}"),
+            _ => "has not joined a cluster yet".to_owned(),
+        },
+    );
+    row("home", home.clone());
+    row("server", server(report, now));
+    row("daemon", daemon(report.daemon.as_ref(), now));
+    for (index, line) in converge(report.converge.as_ref(), now).into_iter().enumerate() {
+        row(if index == 0 { "converge" } else { "" }, line);
+    }
+    row(
+        "outbox",
+        match report.outbox.messages {
+            0 => "empty".to_owned(),
+            1 => "1 message waits for the server".to_owned(),
+            messages => format!("{messages} messages wait for the server"),
+        },
+    );
+    text.lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
+}
+
+fn server(report: &Report, now: Timestamp) -> String {
+    let Some(url) = &report.server.url else {
+        return "not known: `jetpack initialize` says it".to_owned();
+    };
+    let Some(daemon) = &report.daemon else {
+        return url.clone();
+    };
+    let Some(link) = &daemon.link else {
+        return match &daemon.reason {
+            Some(reason) if daemon.activity == Activity::Joining => format!("{url}, away: {reason}"),
+            _ => url.clone(),
+        };
+    };
+    let since = link
+        .since
+        .map(|since| format!(" since {}", ago(since, now)))
+        .unwrap_or_default();
+    match (&link.over, &link.refused, &link.last_error) {
+        (Some(over), _, _) => format!("{url}, connected over {over}{since}"),
+        (None, Some(refused), _) => format!("{url}, refused{since}: {refused}"),
+        (None, None, Some(error)) => format!("{url}, away{since}: {error}"),
+        (None, None, None) => format!("{url}, connecting"),
+    }
+}
+
+fn daemon(daemon: Option<&DaemonStatus>, now: Timestamp) -> String {
+    let Some(daemon) = daemon else {
+        return "is not running: messages wait, nothing is retried".to_owned();
+    };
+    let activity = match daemon.activity {
+        Activity::Joining => "is joining",
+        Activity::Refused => "is refused by the server",
+        Activity::Converging => "converges",
+        Activity::Waiting => "waits to converge again",
+        Activity::Idle => "is idle",
+        Activity::Terminated => "was told to terminate",
+    };
+    let reason = daemon
+        .reason
+        .as_ref()
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
+    format!(
+        "{activity}{reason}; process {}, since {}",
+        daemon.pid,
+        ago(daemon.started, now)
+    )
+}
+
+fn converge(ledger: Option<&Ledger>, now: Timestamp) -> Vec<String> {
+    let Some(ledger) = ledger else {
+        return vec!["none yet".to_owned()];
+    };
+    let at = match &ledger.step {
+        Some(step) => format!("{}: {step}", ledger.phase.as_str()),
+        None => ledger.phase.as_str().to_owned(),
+    };
+    let attempt = if ledger.attempt > 1 {
+        format!(", attempt {}", ledger.attempt)
+    } else {
+        String::new()
+    };
+    let ended = ledger
+        .finished
+        .map_or_else(|| "an unknown time ago".to_owned(), |at| ago(at, now));
+    let mut lines = vec![match ledger.status {
+        Status::Running => format!("running since {}{attempt}, at {at}", ago(ledger.started, now)),
+        Status::Ready => format!("ready since {ended}: {}", progress::describe(&ledger.timings)),
+        Status::Failed => format!("failed {ended}{attempt}, at {at}"),
+        Status::Stopped => format!("stopped {ended}{attempt}, at {at}"),
+        Status::Interrupted => format!("interrupted{attempt}, at {at}"),
+    }];
+    if let Some(failure) = &ledger.failure {
+        lines.push(failure.message.clone());
+        lines.extend(failure.output.lines().map(|line| format!("| {line}")));
+        lines.extend(failure.recommendation.clone());
+    }
+    if let Some(next) = ledger.next_attempt.filter(|next| *next > now) {
+        lines.push(format!("next attempt in {}", length(next.duration_since(now))));
+    }
+    lines
+}
+
+/// `12 s ago`.
+fn ago(then: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", length(now.duration_since(then)))
+}
+
+fn length(duration: SignedDuration) -> String {
+    let seconds = Duration::try_from(duration).unwrap_or_default().as_secs();
+    match seconds {
+        0..=99 => format!("{seconds} s"),
+        100..=5_999 => format!("{} min", seconds / 60),
+        6_000..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(converge: serde_json::Value) -> Report {
+        Report {
+            node: Node {
+                name: Some("head".to_owned()),
+                id: Some("ab12".to_owned()),
+                cluster: Some("demo".to_owned()),
+                home: "/h".to_owned(),
+            },
+            server: Server {
+                url: Some("http://127.0.0.1:8080".to_owned()),
+            },
+            daemon: None,
+            converge: serde_json::from_value(converge).unwrap(),
+            outbox: Waiting { messages: 2 },
+        }
+    }
+
+    #[test]
+    fn a_failure_is_shown_with_script_exit_code_and_output() {
+        let report = report(serde_json::json!({
+            "version": 1, "status": "failed", "attempt": 3, "phase": "cluster-init",
+            "step": "tools/default/scripts/020-bad.sh", "started": "2026-01-01T00:00:00Z",
+            "finished": "2026-01-01T00:00:05Z", "next_attempt": "2026-01-01T00:00:30Z",
+            "failure": {"message": "failed to execute it (return code: 7)", "output": "one\ntwo"},
+        }));
+        assert_eq!(
+            text(&report, "2026-01-01T00:00:10Z".parse().unwrap()),
+            "node      head (ab12) of cluster demo\n\
+             home      /h\n\
+             server    http://127.0.0.1:8080\n\
+             daemon    is not running: messages wait, nothing is retried\n\
+             converge  failed 5 s ago, attempt 3, at cluster-init: tools/default/scripts/020-bad.sh\n\
+             \u{20}         failed to execute it (return code: 7)\n\
+             \u{20}         | one\n\
+             \u{20}         | two\n\
+             \u{20}         next attempt in 20 s\n\
+             outbox    2 messages wait for the server\n"
+        );
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (seconds, text) in [
+            (5, "5 s"),
+            (600, "10 min"),
+            (7200, "2 h"),
+            (400_000, "4 days"),
+            (-3, "0 s"),
+        ] {
+            assert_eq!(length(SignedDuration::from_secs(seconds)), text);
+        }
+    }
+}
