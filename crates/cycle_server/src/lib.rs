@@ -7,3 +7,4 @@ pub mod lifecycle;
 pub mod provider;
 pub mod store;
 pub mod template;
+pub mod web;

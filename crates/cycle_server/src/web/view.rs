@@ -1,0 +1,274 @@
+//! What the pages show, as words.
+
+use jiff::Timestamp;
+use protocol::{Event, Level, Priority};
+
+use crate::store::{Cluster, Node, State, Status};
+
+/// The order in which statuses are counted.
+const STATUSES: [Status; 7] = [
+    Status::Ready,
+    Status::Preparing,
+    Status::Acquiring,
+    Status::Failed,
+    Status::Terminating,
+    Status::Terminated,
+    Status::Off,
+];
+
+/// What is around every page.
+pub(super) struct Frame {
+    /// Which entry of the menu is current.
+    pub(super) section: &'static str,
+    pub(super) now: Timestamp,
+    pub(super) clock: String,
+}
+
+impl Frame {
+    pub(super) fn new(section: &'static str, now: Timestamp) -> Self {
+        Self {
+            section,
+            now: whole_seconds(now),
+            clock: now.strftime("%H:%M:%S").to_string(),
+        }
+    }
+}
+
+/// A cluster and how its nodes are.
+pub(super) struct ClusterView {
+    pub(super) name: String,
+    pub(super) state: &'static str,
+    pub(super) class: &'static str,
+    pub(super) tally: Tally,
+}
+
+impl ClusterView {
+    pub(super) fn new<'a>(cluster: &Cluster, nodes: impl Iterator<Item = &'a Node>) -> Self {
+        let (state, class) = match cluster.state {
+            None => ("Never started", "off"),
+            Some(state @ State::Started) => (state.as_str(), "good"),
+            Some(state @ (State::Starting | State::Terminating)) => (state.as_str(), "busy"),
+            Some(state @ State::Terminated) => (state.as_str(), "off"),
+        };
+        Self {
+            name: cluster.name.clone(),
+            state,
+            class,
+            tally: Tally::new(nodes),
+        }
+    }
+}
+
+/// Nodes by status.
+pub(super) struct Tally {
+    pub(super) total: usize,
+    pub(super) parts: Vec<Part>,
+}
+
+/// The nodes of one status, as a piece of a bar.
+pub(super) struct Part {
+    pub(super) status: &'static str,
+    pub(super) class: &'static str,
+    pub(super) start: usize,
+    pub(super) count: usize,
+}
+
+impl Tally {
+    fn new<'a>(nodes: impl Iterator<Item = &'a Node>) -> Self {
+        let mut counts = [0; STATUSES.len()];
+        for node in nodes {
+            if let Some(at) = STATUSES.iter().position(|status| *status == node.status) {
+                counts[at] += 1;
+            }
+        }
+        let mut total = 0;
+        let mut parts = Vec::new();
+        for (status, count) in STATUSES.into_iter().zip(counts) {
+            if count > 0 {
+                parts.push(Part {
+                    status: status.as_str(),
+                    class: class(status),
+                    start: total,
+                    count,
+                });
+                total += count;
+            }
+        }
+        Self { total, parts }
+    }
+}
+
+fn class(status: Status) -> &'static str {
+    match status {
+        Status::Ready => "good",
+        Status::Acquiring | Status::Preparing | Status::Terminating => "busy",
+        Status::Failed => "bad",
+        Status::Off | Status::Terminated => "off",
+    }
+}
+
+/// A row of the table of nodes.
+pub(super) struct NodeView {
+    pub(super) name: String,
+    pub(super) template: String,
+    pub(super) array: bool,
+    pub(super) status: &'static str,
+    pub(super) class: &'static str,
+    pub(super) phase: String,
+    pub(super) hostname: String,
+    pub(super) address: String,
+    /// Since when it runs, for machines; empty when it does not.
+    pub(super) since: String,
+    /// For how long, for people.
+    pub(super) up: String,
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// What is wrong with a node.
+pub(super) struct Trouble {
+    /// The first line.
+    pub(super) message: String,
+    /// The rest: the last output of a script.
+    pub(super) output: String,
+}
+
+impl NodeView {
+    /// Standalone nodes first, then arrays; `execute-2` before `execute-10`.
+    pub(super) fn all(nodes: &[Node], now: Timestamp) -> Vec<Self> {
+        let mut nodes: Vec<&Node> = nodes.iter().collect();
+        nodes.sort_by_key(|node| (node.array, &node.template, node.name.len(), &node.name));
+        nodes.into_iter().map(|node| Self::new(node, now)).collect()
+    }
+
+    fn new(node: &Node, now: Timestamp) -> Self {
+        let started = node
+            .started
+            .filter(|_| !matches!(node.status, Status::Off | Status::Terminated));
+        let trouble = node.trouble().map(|text| {
+            let (message, output) = text.split_once('\n').unwrap_or((&text, ""));
+            Trouble {
+                message: message.to_owned(),
+                output: output.trim_end().to_owned(),
+            }
+        });
+        let class = match class(node.status) {
+            "good" if trouble.is_some() => "warn",
+            class => class,
+        };
+        Self {
+            name: node.name.clone(),
+            template: node.template.clone(),
+            array: node.array,
+            status: node.status.as_str(),
+            class,
+            phase: node.phase.clone().unwrap_or_default(),
+            hostname: node.hostname.clone().unwrap_or_default(),
+            address: node.private_ip.clone().unwrap_or_default(),
+            since: started
+                .map(|time| whole_seconds(time).to_string())
+                .unwrap_or_default(),
+            up: started
+                .map(|time| duration(now.as_second() - time.as_second()))
+                .unwrap_or_default(),
+            trouble,
+        }
+    }
+}
+
+/// A list of events, the newest first.
+pub(super) struct Log {
+    /// Whether it is the one of all clusters.
+    pub(super) site: bool,
+    pub(super) events: Vec<EventView>,
+    pub(super) choices: Vec<Choice>,
+}
+
+/// One event.
+pub(super) struct EventView {
+    pub(super) time: Timestamp,
+    pub(super) clock: String,
+    pub(super) level: &'static str,
+    pub(super) class: &'static str,
+    pub(super) cluster: Option<String>,
+    pub(super) node: Option<String>,
+    pub(super) message: String,
+}
+
+/// A priority to choose.
+pub(super) struct Choice {
+    pub(super) label: &'static str,
+    pub(super) href: String,
+    pub(super) current: bool,
+}
+
+impl Log {
+    /// `path` is the page that the choices lead to; empty: the one they are on.
+    pub(super) fn new(events: Vec<Event>, site: bool, priority: Priority, path: &str) -> Self {
+        let choice = |label, of: Priority| Choice {
+            label,
+            href: format!("{path}?priority={}", of.as_str()),
+            current: of == priority,
+        };
+        Self {
+            site,
+            events: events.into_iter().rev().map(EventView::new).collect(),
+            choices: vec![
+                choice("All", Priority::Low),
+                choice("Medium and high", Priority::Medium),
+                choice("High only", Priority::High),
+            ],
+        }
+    }
+}
+
+impl EventView {
+    fn new(event: Event) -> Self {
+        Self {
+            clock: event.time.strftime("%d %b %H:%M:%S").to_string(),
+            time: whole_seconds(event.time),
+            level: event.level.as_str(),
+            class: match event.level {
+                Level::Info => "off",
+                Level::Warn => "warn",
+                Level::Error => "bad",
+            },
+            cluster: event.cluster,
+            node: event.node,
+            message: event.message,
+        }
+    }
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// `42 s`, `7 min`, `3 h 20 min`, `2 d 4 h`.
+fn duration(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {} min", minutes % 60),
+        (days, hours, _) => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_are_short() {
+        for (seconds, text) in [
+            (-3, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (12_000, "3 h 20 min"),
+            (187_200, "2 d 4 h"),
+        ] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}
