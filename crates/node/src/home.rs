@@ -184,6 +184,11 @@ impl Home {
         self.run().join("jetpackd.json")
     }
 
+    /// That the server has ended this life of the node.
+    pub fn terminated(&self) -> PathBuf {
+        self.run().join("terminated.json")
+    }
+
     /// Copies of the markers of scripts that succeeded, bound to the machine.
     pub fn markers(&self) -> PathBuf {
         self.run().join("cluster-init")
