@@ -1,3 +1,79 @@
-//! The node's daemon: its only connection to the server
+//! The node's daemon: its only connection to the server.
+//!
+//! It joins, delivers what waits in the outbox, sends heartbeats, obeys commands and starts
+//! `jetpack converge` as a process of its own. It must not know how a converge works.
 
-fn main() {}
+mod converge;
+mod daemon;
+mod join;
+mod socket;
+mod state;
+mod status;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use node::clock::SystemClock;
+use node::home::Home;
+use node::log::{Level, LogFile};
+use node::settings::Settings;
+use node::trace::LogLayer;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::prelude::*;
+
+const EXAMPLES: &str = "Examples:
+  jetpackd                                 serve the node in /opt/cycle/jetpack
+  CYCLECLOUD_HOME=/srv/node1 jetpackd      serve the node in another folder";
+
+/// Connects this node to its server, and keeps it converged.
+#[derive(Debug, Parser)]
+#[command(version = node::version(), help_expected = true, after_help = EXAMPLES)]
+struct Args {
+    /// Log every step, and print all causes of an error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    terminal::finish(run(&args), args.verbose)
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let home = Home::from_environment().context("cannot tell where the node's home is")?;
+    home.create()?;
+    // A broken settings file must not silence the log: the daemon itself reports it and waits for a better one.
+    let limits =
+        Settings::load(&home).map_or_else(|_| Settings::defaults(&home).log, |settings| settings.log);
+    let clock = Arc::new(SystemClock);
+    let layer = LogLayer::new(
+        LogFile::new(home.jetpackd_log(), limits),
+        Arc::clone(&clock) as Arc<_>,
+        Some(Box::new(|level: Level, text: &str| {
+            terminal::note(format_args!("{:<8} {text}", level.as_str()));
+        })),
+    );
+    let level = if args.verbose {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::INFO
+    };
+    // The libraries below have their own debug talk, which is of no use to an administrator.
+    let ours = tracing_subscriber::filter::Targets::new()
+        .with_default(LevelFilter::ERROR)
+        .with_target("jetpackd", level)
+        .with_target("link", level)
+        .with_target("node", level);
+    tracing_subscriber::registry()
+        .with(layer.with_filter(ours))
+        .init();
+    // Only a second installation fails, and then there is a provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?
+        .block_on(daemon::run(home, clock))
+}

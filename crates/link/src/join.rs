@@ -298,6 +298,16 @@ pub fn sender(settings: &Settings) -> Sender {
     }
 }
 
+/// Who speaks, by what the server said.
+pub fn sender_of(configuration: &NodeConfiguration) -> Sender {
+    Sender {
+        cluster_name: configuration.cluster_name.clone(),
+        node_id: configuration.node_id.clone(),
+        instance_id: configuration.instance_id.clone(),
+        cluster_session_id: configuration.cluster_session_id.clone(),
+    }
+}
+
 fn read_ca(home: &Home) -> Result<Option<Vec<u8>>, Error> {
     let path = home.ca_certificate();
     match fs::read(&path) {

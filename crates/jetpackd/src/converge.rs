@@ -1,0 +1,195 @@
+//! Keeps the node converged: starts `jetpack converge`, and starts it again when it failed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use link::local::Activity;
+use node::clock::Clock;
+use node::command::{Background, Command};
+use node::home::{HOME_VARIABLE, Home};
+use node::lock::Lock;
+use node::settings::Settings;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::join::after;
+use crate::state::{self, Progress};
+use crate::status::Status;
+
+/// How often a converge that is not ours is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// What a converge needs on top of its script's grace when it is told to end.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Starts converges for one life of the node.
+pub(crate) struct Converger {
+    pub(crate) home: Home,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) status: Status,
+    pub(crate) progress: Progress,
+    /// Somebody wants a converge now.
+    pub(crate) wanted: Arc<Notify>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// How a converge went.
+enum Outcome {
+    Succeeded,
+    Failed,
+    /// The daemon is to end.
+    Stopped,
+}
+
+impl Converger {
+    /// Works until it is told to stop, and leaves no converge of its own behind.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if self.progress.converged {
+                self.status.set(Activity::Idle, None, None);
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = self.wanted.notified() => self.begin_anew(),
+                }
+            }
+            match self.converge().await {
+                Outcome::Succeeded => {
+                    self.progress.converged = true;
+                    self.progress.failures = 0;
+                    self.save();
+                }
+                Outcome::Failed => {
+                    self.progress.failures = self.progress.failures.saturating_add(1);
+                    self.save();
+                    if !self.pause().await {
+                        return;
+                    }
+                }
+                Outcome::Stopped => return,
+            }
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.progress.converged = false;
+        self.progress.failures = 0;
+        self.save();
+    }
+
+    /// Waits for the next try; false when the daemon is to end.
+    async fn pause(&mut self) -> bool {
+        // A broken settings file is reported by the converge; the pause must not depend on it.
+        let settings = Settings::load(&self.home).unwrap_or_else(|_| Settings::defaults(&self.home));
+        let pause = settings
+            .converge
+            .retry
+            .pause(self.progress.failures, node::random::fraction());
+        tracing::warn!(
+            "the converge failed ({} in a row); next try in {:.0} s",
+            self.progress.failures,
+            pause.as_secs_f64()
+        );
+        self.status
+            .set(Activity::Waiting, None, after(self.clock.as_ref(), pause));
+        tokio::select! {
+            () = sleep(pause) => true,
+            () = self.wanted.notified() => {
+                self.begin_anew();
+                true
+            }
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    async fn converge(&self) -> Outcome {
+        // One that a killed daemon, or somebody by hand, has started: its result is as good as ours.
+        if let Some(holder) = Lock::holder(&self.home.converge_lock()) {
+            tracing::info!("waiting for a converge that is at work: {holder}");
+            self.status.converging(Some(holder.pid));
+            while Lock::holder(&self.home.converge_lock()).is_some() {
+                tokio::select! {
+                    () = sleep(LOOK) => {}
+                    () = self.stop.cancelled() => return Outcome::Stopped,
+                }
+            }
+            let succeeded = state::last_converge_succeeded(&self.home);
+            tracing::info!(
+                "that converge has {}",
+                if succeeded { "succeeded" } else { "not succeeded" }
+            );
+            return if succeeded {
+                Outcome::Succeeded
+            } else {
+                Outcome::Failed
+            };
+        }
+        let mut child = match self.start() {
+            Ok(child) => child,
+            Err(error) => {
+                tracing::error!("{error:#}");
+                return Outcome::Failed;
+            }
+        };
+        tracing::info!("started a converge (process {})", child.id());
+        self.status.converging(Some(child.id()));
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = self.stop.cancelled() => {
+                if let Err(error) = child.terminate().await {
+                    tracing::error!("{}", terminal::chain(&error));
+                }
+                tracing::info!("stopped the converge");
+                return Outcome::Stopped;
+            }
+        };
+        match ended {
+            Ok(ended) if ended.success() => {
+                tracing::info!("the converge has succeeded");
+                Outcome::Succeeded
+            }
+            Ok(ended) => {
+                let tail = child.tail();
+                let last = tail.lines().rev().find(|line| !line.trim().is_empty());
+                tracing::error!(
+                    "the converge has failed ({ended}): {}",
+                    last.unwrap_or("no output")
+                );
+                Outcome::Failed
+            }
+            Err(error) => {
+                tracing::error!("{}", terminal::chain(&error));
+                Outcome::Failed
+            }
+        }
+    }
+
+    fn start(&self) -> anyhow::Result<Background> {
+        let settings = Settings::load(&self.home).unwrap_or_else(|_| Settings::defaults(&self.home));
+        let command = Command::new(self.program()?)
+            .arg("converge")
+            .arg("--mode=install")
+            .inherit_environment()
+            .env(HOME_VARIABLE, self.home.root())
+            .current_dir(self.home.root())
+            .grace(settings.converge.script_grace + MARGIN);
+        Ok(command.start()?)
+    }
+
+    /// `bin/jetpack` of the home, else the one that was installed with this daemon.
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        let own = self.home.jetpack();
+        if own.exists() {
+            return Ok(own);
+        }
+        let daemon = std::env::current_exe()?;
+        Ok(daemon.with_file_name("jetpack"))
+    }
+
+    fn save(&self) {
+        if let Err(error) = self.progress.save(&self.home) {
+            // The next daemon converges once more than needed.
+            tracing::error!("{}", terminal::chain(&error));
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The life of the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use link::amqp::Received;
+use link::local::Activity;
+use link::outbox::Outbox;
+use link::session::{self, Options, Session};
+use node::backoff::Backoff;
+use node::clock::Clock;
+use node::home::Home;
+use node::host;
+use node::identity::Machine;
+use node::lock::{Lock, LockError};
+use protocol::{CommandKind, Heartbeat, MessageType, NodeConfiguration, Shutdown};
+use terminal::ResultExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::converge::Converger;
+use crate::join::{Joined, join};
+use crate::socket::Socket;
+use crate::state::{Progress, Terminated};
+use crate::status::Status;
+
+/// Pauses between tries to reach the server.
+const RECONNECT: Backoff = Backoff {
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+};
+/// How long the last messages may take when the daemon ends.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// A server that names no interval, or an absurd one.
+const LEAST_HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Serves the node until a signal or the server ends it.
+pub(crate) async fn run(home: Home, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+    let _lock = match Lock::take(&home.jetpackd_lock(), "jetpackd", clock.as_ref()) {
+        Ok(lock) => lock,
+        Err(error @ LockError::Held { .. }) => {
+            return Err(error)
+                .context("another jetpackd serves this node")
+                .hint("stop that one first, or set CYCLECLOUD_HOME to the home of another node");
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut signals = Signals::new().context("cannot watch for signals")?;
+    let status = Status::new(clock.now());
+    let socket = Socket::bind(home.jetpackd_socket())?;
+    tracing::info!("jetpackd {} serves `{}`", node::version(), home.root().display());
+    let machine = Machine::this();
+    let result = tokio::select! {
+        () = socket.serve(&status) => Ok(()),
+        result = async {
+            let joined = tokio::select! {
+                joined = join(&home, &machine, clock.as_ref(), &status) => joined,
+                name = signals.next() => {
+                    tracing::info!("{name}: ending");
+                    return Ok(());
+                }
+            };
+            Daemon::new(&home, &clock, &status, joined)?.run(&mut signals).await
+        } => result,
+    };
+    tracing::info!("jetpackd ends");
+    result
+}
+
+/// Requests to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// A daemon that knows which node it serves.
+struct Daemon<'a> {
+    home: &'a Home,
+    clock: &'a Arc<dyn Clock>,
+    status: &'a Status,
+    configuration: NodeConfiguration,
+    outbox: Outbox,
+    session: Session,
+    session_stop: CancellationToken,
+}
+
+impl<'a> Daemon<'a> {
+    fn new(
+        home: &'a Home,
+        clock: &'a Arc<dyn Clock>,
+        status: &'a Status,
+        joined: Joined,
+    ) -> anyhow::Result<Self> {
+        let Joined {
+            settings,
+            membership,
+            configuration,
+        } = joined;
+        tracing::info!(
+            "this is node `{}` ({}) of cluster `{}`",
+            configuration.node_name,
+            configuration.node_id,
+            configuration.cluster_name
+        );
+        let outbox = Outbox::new(home.outbox());
+        let options = Options {
+            api: membership.api(&configuration.node_id)?,
+            target: membership.target(&configuration)?,
+            transport: settings.transport.unwrap_or(configuration.transport),
+            heartbeat: Duration::from_secs(configuration.heartbeat_seconds).max(LEAST_HEARTBEAT),
+            sender: link::join::sender_of(&configuration),
+            outbox: outbox.clone(),
+            backoff: RECONNECT,
+            clock: Arc::clone(clock),
+            beat: Box::new(|| Heartbeat {
+                version: node::version().to_owned(),
+                hostname: host::short_hostname(),
+                ipv4: host::first_ipv4().map(|address| address.to_string()),
+            }),
+        };
+        let session_stop = CancellationToken::new();
+        let session = session::start(options, session_stop.clone());
+        status.joined(session.handle.clone());
+        Ok(Self {
+            home,
+            clock,
+            status,
+            configuration,
+            outbox,
+            session,
+            session_stop,
+        })
+    }
+
+    async fn run(mut self, signals: &mut Signals) -> anyhow::Result<()> {
+        let life = &self.configuration.cluster_session_id;
+        if let Some(terminated) = Terminated::load(self.home, life)? {
+            return self.rest(&terminated, signals).await;
+        }
+        let wanted = Arc::new(Notify::new());
+        let stop = CancellationToken::new();
+        let converger = Converger {
+            home: self.home.clone(),
+            clock: Arc::clone(self.clock),
+            status: self.status.clone(),
+            progress: Progress::load(self.home, life)?,
+            wanted: Arc::clone(&wanted),
+            stop: stop.clone(),
+        };
+        let work = tokio::spawn(converger.run());
+        loop {
+            tokio::select! {
+                name = signals.next() => {
+                    tracing::info!("{name}: ending");
+                    end(work, &stop).await;
+                    self.say_goodbye().await;
+                    return Ok(());
+                }
+                Some(received) = self.session.commands.recv() => {
+                    let Some(received) = self.addressed_to_us(received).await else { continue };
+                    match received.command.kind.clone() {
+                        CommandKind::Converge => {
+                            tracing::info!("the server wants a converge");
+                            self.note_converge_wanted()?;
+                            wanted.notify_one();
+                            received.done().await;
+                        }
+                        CommandKind::Terminate { reason } => {
+                            tracing::info!("the server ends this node: {reason}");
+                            self.note_end(&reason)?;
+                            end(work, &stop).await;
+                            self.confirm_end(&reason);
+                            self.session.handle.deliver(LAST_WORDS).await;
+                            received.done().await;
+                            self.say_goodbye().await;
+                            return Ok(());
+                        }
+                        CommandKind::Unknown => {
+                            tracing::warn!("the server wants something that this version cannot do");
+                            received.done().await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The server has ended this life of the node: nothing is done any more but delivering what waits.
+    async fn rest(mut self, terminated: &Terminated, signals: &mut Signals) -> anyhow::Result<()> {
+        tracing::info!(
+            "the server has ended this node ({}); no converge follows",
+            terminated.reason
+        );
+        self.status
+            .set(Activity::Terminated, Some(terminated.reason.clone()), None);
+        loop {
+            tokio::select! {
+                name = signals.next() => {
+                    tracing::info!("{name}: ending");
+                    self.say_goodbye().await;
+                    return Ok(());
+                }
+                Some(received) = self.session.commands.recv() => received.done().await,
+            }
+        }
+    }
+
+    /// A node that was started anew ignores commands of its earlier life.
+    async fn addressed_to_us(&self, received: Received) -> Option<Received> {
+        if received.command.cluster_session_id == self.configuration.cluster_session_id {
+            return Some(received);
+        }
+        tracing::info!("ignoring a command to an earlier life of this node");
+        received.done().await;
+        None
+    }
+
+    /// Before the command is acknowledged: a daemon that is killed now converges after its restart.
+    fn note_converge_wanted(&self) -> anyhow::Result<()> {
+        let mut progress = Progress::load(self.home, &self.configuration.cluster_session_id)?;
+        progress.converged = false;
+        Ok(progress.save(self.home)?)
+    }
+
+    fn note_end(&self, reason: &str) -> anyhow::Result<()> {
+        let life = &self.configuration.cluster_session_id;
+        Terminated::save(self.home, life, reason, self.clock.now())?;
+        self.status
+            .set(Activity::Terminated, Some(reason.to_owned()), None);
+        Ok(())
+    }
+
+    fn confirm_end(&self, reason: &str) {
+        let message = Shutdown {
+            reason: reason.to_owned(),
+            confirmed: true,
+        };
+        let sender = link::join::sender_of(&self.configuration);
+        let now = self.clock.now();
+        if let Err(error) = self.outbox.enqueue(&sender, now, MessageType::Shutdown, &message) {
+            // The server deletes the machine all the same, a little later.
+            tracing::error!("cannot confirm the end: {}", terminal::chain(&error));
+        }
+    }
+
+    /// Delivers what waits, if the server is there, and closes the session.
+    async fn say_goodbye(self) {
+        if self.session.handle.state().is_connected() {
+            self.session.handle.deliver(LAST_WORDS).await;
+        }
+        self.session_stop.cancel();
+        if let Err(error) = self.session.task.await {
+            tracing::error!("the session ended badly: {error}");
+        }
+    }
+}
+
+/// Ends the converge at work, if there is one.
+async fn end(work: JoinHandle<()>, stop: &CancellationToken) {
+    stop.cancel();
+    if let Err(error) = work.await {
+        tracing::error!("the supervision of converges ended badly: {error}");
+    }
+}
