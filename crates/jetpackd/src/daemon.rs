@@ -132,7 +132,7 @@ impl<'a> Daemon<'a> {
             backoff: RECONNECT,
             clock: Arc::clone(clock),
             beat: Box::new(|| Heartbeat {
-                version: node::version().to_owned(),
+                version: node::version(),
                 hostname: host::short_hostname(),
                 ipv4: host::first_ipv4().map(|address| address.to_string()),
             }),

@@ -74,7 +74,7 @@ async fn attempt(home: &Home, machine: &Machine, clock: &dyn Clock) -> Result<Jo
     }
     let mut membership = Membership::load(home, &settings, machine)?;
     let joined = match membership.pin(home, &settings).await {
-        Ok(()) => membership.join(home, clock, node::version()).await,
+        Ok(()) => membership.join(home, clock, &node::version()).await,
         Err(error) => Err(error),
     };
     let configuration = match joined {

@@ -29,11 +29,14 @@ const EXAMPLES: &str = "Examples:
 
 /// Connects this node to its server, and keeps it converged.
 #[derive(Debug, Parser)]
-#[command(version = node::version(), help_expected = true, after_help = EXAMPLES)]
+#[command(help_expected = true, after_help = EXAMPLES)]
 struct Args {
     /// Log every step, and print all causes of an error
     #[arg(short, long)]
     verbose: bool,
+    /// Print the version, MAJOR.MINOR.PATCH-BUILD
+    #[arg(short = 'V', long)]
+    version: bool,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
+    if args.version {
+        return Ok(terminal::out(format_args!("{}\n", node::version()))?);
+    }
     let home = Home::from_environment().context("cannot tell where the node's home is")?;
     home.create()?;
     // A broken settings file must not silence the log: the daemon itself reports it and waits for a better one.

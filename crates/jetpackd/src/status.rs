@@ -70,7 +70,7 @@ impl Status {
     pub(crate) fn report(&self) -> DaemonStatus {
         let inner = self.inner();
         DaemonStatus {
-            version: node::version().to_owned(),
+            version: node::version(),
             pid: std::process::id(),
             started: inner.started,
             activity: inner.activity,
