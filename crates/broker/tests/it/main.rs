@@ -1,6 +1,16 @@
 //! The broker over loopback, with clients that others wrote.
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod clients;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod permissions;
+#[cfg(test)]
+mod pika;
+#[cfg(test)]
+mod restart;
 #[cfg(test)]
 mod support;

@@ -1,0 +1,30 @@
+//! The behaviour that Python's `pika` sees, written in Python: `tests/pika/behaviour.py`.
+
+use std::process::Stdio;
+
+use crate::support::Running;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pika_is_content() {
+    let python = std::env::var("JETPACK_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path()).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pika/behaviour.py");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the client to be tested is written in Python"
+    )]
+    let output = tokio::process::Command::new(&python)
+        .arg(script)
+        .env("AMQP_PORT", running.address.port().to_string())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap_or_else(|error| panic!("cannot run `{python}`: {error}; run `make test`"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !text.contains("No module named 'pika'"),
+        "`{python}` has no pika: run `make test`, which makes an environment with it and sets JETPACK_TEST_PYTHON"
+    );
+    assert!(output.status.success(), "{text}");
+}
