@@ -95,16 +95,25 @@ impl Credential {
 
 impl Trust {
     /// An HTTP client with this trust. It follows no redirect, so that a credential is never sent
-    /// elsewhere, and gives up on connections that stay silent for a minute.
+    /// elsewhere, and gives up on answers that stay silent for a minute.
     ///
     /// # Errors
     /// When the pinned authority is not PEM, or TLS cannot be set up.
     pub fn client(&self) -> Result<reqwest::Client, TrustError> {
+        Ok(self.builder()?.read_timeout(READ_TIMEOUT).build()?)
+    }
+
+    /// The same client without a limit on the silence of the server: while a large body is on its way
+    /// it has nothing to say.
+    pub(crate) fn upload_client(&self) -> Result<reqwest::Client, TrustError> {
+        Ok(self.builder()?.build()?)
+    }
+
+    fn builder(&self) -> Result<reqwest::ClientBuilder, TrustError> {
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
-        let builder = match self {
+        Ok(match self {
             Self::System => builder,
             Self::Pinned(pem) => {
                 let certificates = reqwest::Certificate::from_pem_bundle(pem.as_bytes())?;
@@ -114,7 +123,6 @@ impl Trust {
                 builder.tls_certs_only(certificates)
             }
             Self::Anybody => builder.tls_danger_accept_invalid_certs(true),
-        };
-        Ok(builder.build()?)
+        })
     }
 }

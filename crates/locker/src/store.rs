@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -240,7 +240,8 @@ impl Locker {
         let location = location(path)?;
         let bytes = bytes.into();
         if let Some(http) = &self.backend.http {
-            return http.put(path, Some(bytes.len() as u64), bytes.into()).await;
+            let size = bytes.len() as u64;
+            return http.put(path, Some(size), stream::iter([Ok(bytes)])).await;
         }
         let stored = self.backend.store.put(&location, PutPayload::from(bytes)).await;
         stored.map(drop).map_err(|error| self.error(error, path))
@@ -312,7 +313,7 @@ impl Locker {
                     io::Error::other("the body broke off")
                 }
             });
-            let stored = http.put(path, size, reqwest::Body::wrap_stream(stream)).await;
+            let stored = http.put(path, size, stream).await;
             let broken = lock(&broken).take();
             return match broken {
                 Some(source) => Err(self.broken_off(path, source)),
