@@ -56,9 +56,6 @@ pub struct Ledger {
     /// Seconds spent in each phase that ended.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub timings: BTreeMap<String, f64>,
-    /// When the daemon will try again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_attempt: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -92,24 +89,6 @@ impl Ledger {
         }))
     }
 
-    /// Notes when the daemon will try again. Nothing happens while a converge runs: it will write the
-    /// ledger itself.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
-    pub fn note_next_attempt(home: &Home, at: Option<Timestamp>) -> Result<(), durable::Error> {
-        match Self::observe(home)? {
-            Some(mut ledger) if ledger.status != Status::Running && ledger.next_attempt != at => {
-                if ledger.status == Status::Interrupted {
-                    ledger.status = Status::Running;
-                }
-                ledger.next_attempt = at;
-                ledger.save(home)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The ledger of a converge that begins now, after `last`.
     pub(crate) fn begin(last: Option<&Self>, machine: &Machine, now: Timestamp) -> Self {
         let attempt = match last {
@@ -129,7 +108,6 @@ impl Ledger {
             finished: None,
             failure: None,
             timings: BTreeMap::new(),
-            next_attempt: None,
         }
     }
 

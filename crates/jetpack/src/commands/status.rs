@@ -110,7 +110,7 @@ fn text(report: &Report, now: Timestamp) -> String {
     row("home", home.clone());
     row("server", server(report, now));
     row("daemon", daemon(report.daemon.as_ref(), now));
-    for (index, line) in converge(report.converge.as_ref(), now).into_iter().enumerate() {
+    for (index, line) in converge(report, now).into_iter().enumerate() {
         row(if index == 0 { "converge" } else { "" }, line);
     }
     row(
@@ -141,7 +141,7 @@ fn server(report: &Report, now: Timestamp) -> String {
     };
     let since = link
         .since
-        .map(|since| format!(" since {}", ago(since, now)))
+        .map(|since| format!(" for {}", length(now.duration_since(since))))
         .unwrap_or_default();
     match (&link.over, &link.refused, &link.last_error) {
         (Some(over), _, _) => format!("{url}, connected over {over}{since}"),
@@ -169,14 +169,14 @@ fn daemon(daemon: Option<&DaemonStatus>, now: Timestamp) -> String {
         .map(|reason| format!(" ({reason})"))
         .unwrap_or_default();
     format!(
-        "{activity}{reason}; process {}, since {}",
+        "{activity}{reason}; process {}, up {}",
         daemon.pid,
-        ago(daemon.started, now)
+        length(now.duration_since(daemon.started))
     )
 }
 
-fn converge(ledger: Option<&Ledger>, now: Timestamp) -> Vec<String> {
-    let Some(ledger) = ledger else {
+fn converge(report: &Report, now: Timestamp) -> Vec<String> {
+    let Some(ledger) = &report.converge else {
         return vec!["none yet".to_owned()];
     };
     let at = match &ledger.step {
@@ -192,8 +192,11 @@ fn converge(ledger: Option<&Ledger>, now: Timestamp) -> Vec<String> {
         .finished
         .map_or_else(|| "an unknown time ago".to_owned(), |at| ago(at, now));
     let mut lines = vec![match ledger.status {
-        Status::Running => format!("running since {}{attempt}, at {at}", ago(ledger.started, now)),
-        Status::Ready => format!("ready since {ended}: {}", progress::describe(&ledger.timings)),
+        Status::Running => format!(
+            "running for {}{attempt}, at {at}",
+            length(now.duration_since(ledger.started))
+        ),
+        Status::Ready => format!("ready, {ended}: {}", progress::describe(&ledger.timings)),
         Status::Failed => format!("failed {ended}{attempt}, at {at}"),
         Status::Stopped => format!("stopped {ended}{attempt}, at {at}"),
         Status::Interrupted => format!("interrupted{attempt}, at {at}"),
@@ -203,7 +206,12 @@ fn converge(ledger: Option<&Ledger>, now: Timestamp) -> Vec<String> {
         lines.extend(failure.output.lines().map(|line| format!("| {line}")));
         lines.extend(failure.recommendation.clone());
     }
-    if let Some(next) = ledger.next_attempt.filter(|next| *next > now) {
+    if let Some(next) = report
+        .daemon
+        .as_ref()
+        .and_then(|daemon| daemon.next_attempt)
+        .filter(|next| *next > now)
+    {
         lines.push(format!("next attempt in {}", length(next.duration_since(now))));
     }
     lines
@@ -250,7 +258,7 @@ mod tests {
         let report = report(serde_json::json!({
             "version": 1, "status": "failed", "attempt": 3, "phase": "cluster-init",
             "step": "tools/default/scripts/020-bad.sh", "started": "2026-01-01T00:00:00Z",
-            "finished": "2026-01-01T00:00:05Z", "next_attempt": "2026-01-01T00:00:30Z",
+            "finished": "2026-01-01T00:00:05Z",
             "failure": {"message": "failed to execute it (return code: 7)", "output": "one\ntwo"},
         }));
         assert_eq!(
@@ -263,8 +271,32 @@ mod tests {
              \u{20}         failed to execute it (return code: 7)\n\
              \u{20}         | one\n\
              \u{20}         | two\n\
-             \u{20}         next attempt in 20 s\n\
              outbox    2 messages wait for the server\n"
+        );
+    }
+
+    #[test]
+    fn the_daemon_says_when_it_tries_again() {
+        let mut report = report(serde_json::json!({
+            "version": 1, "status": "failed", "attempt": 1, "phase": "sync",
+            "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:05Z",
+        }));
+        report.daemon = serde_json::from_value(serde_json::json!({
+            "version": "0.1.0-0", "pid": 7, "started": "2026-01-01T00:00:00Z", "activity": "waiting",
+            "next_attempt": "2026-01-01T00:00:30Z",
+            "link": {"last_error": "connection refused", "since": "2026-01-01T00:00:04Z",
+                     "delivered": 0, "returned": 0},
+        }))
+        .unwrap();
+        let text = text(&report, "2026-01-01T00:00:10Z".parse().unwrap());
+        assert!(text.contains("\n          next attempt in 20 s\n"), "{text}");
+        assert!(
+            text.contains("daemon    waits to converge again; process 7, up 10 s\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("http://127.0.0.1:8080, away for 6 s: connection refused\n"),
+            "{text}"
         );
     }
 
