@@ -1,6 +1,7 @@
 //! The engine behind a lock, and the mailboxes of the connections.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, watch};
@@ -36,10 +37,17 @@ pub(crate) struct Hub {
     /// There are too many messages in memory.
     pub(crate) blocked: watch::Sender<bool>,
     connections: Mutex<BTreeMap<u64, Known>>,
+    /// Locked as long as anybody can write the log; another broker cannot have it.
+    lock: File,
 }
 
 impl Hub {
-    pub(crate) fn new(settings: Settings, authority: Arc<dyn Authority>, mut engine: Engine) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        authority: Arc<dyn Authority>,
+        mut engine: Engine,
+        lock: File,
+    ) -> Self {
         Self {
             settings,
             authority,
@@ -50,6 +58,7 @@ impl Hub {
             }),
             blocked: watch::Sender::new(false),
             connections: Mutex::new(BTreeMap::new()),
+            lock,
         }
     }
 
@@ -80,6 +89,14 @@ impl Hub {
             std::mem::replace(blocked, now) != now
         });
         answer
+    }
+
+    /// Writes everything, ends the writer, and leaves the folder to another broker. Blocks.
+    pub(crate) fn close_log(&self) {
+        self.with(|engine| engine.journal().close());
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "cannot unlock the folder of the message log");
+        }
     }
 
     /// A connection is open.

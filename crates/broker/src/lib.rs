@@ -42,11 +42,14 @@
 //! - Messages expire at the head of their queue, by a look each second and before every delivery.
 //!
 //! # Bounds
-//! Frames are measured before they are buffered. Bodies are in memory: above [`Settings::memory_limit`] connections that publish
-//! are not read from any more (they hear `connection.blocked` if they can), so TCP makes the publishers wait; a client that does both should therefore
-//! use one connection for each. A client that does not read holds at most about 1 MiB and one message of output; then
-//! nothing more is delivered to it and its requests are not read. One connection may assemble at most twice
-//! [`Settings::max_body`] at a time over all its channels. Publishers that outrun the disk by 8 MiB wait for it.
+//! Frames are measured before they are buffered. Bodies are in memory: above [`Settings::memory_limit`] connections
+//! that publish are not read from any more (they hear `connection.blocked` if they can), so TCP makes the publishers
+//! wait; a client that does both should therefore use one connection for each. A client that does not read holds at
+//! most about 1 MiB and one message of output; then nothing more is delivered to it and its requests are not read,
+//! and after two heartbeat intervals it counts as dead. One connection may assemble at most twice
+//! [`Settings::max_body`] at a time over all its channels, and have 4096 consumers. Publishers that outrun the disk
+//! by 8 MiB wait for it. The number of queues, exchanges and bindings is not bounded: give `configure` only to users
+//! that are trusted with it.
 
 mod authority;
 mod codec;

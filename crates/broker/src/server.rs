@@ -1,6 +1,6 @@
 //! The broker as the embedder sees it.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,8 +36,6 @@ struct Shared {
     connections: TaskTracker,
     stop: CancellationToken,
     next_connection: AtomicU64,
-    /// Held as long as the broker; another one cannot have it.
-    _lock: File,
 }
 
 impl Broker {
@@ -64,11 +62,10 @@ impl Broker {
         let mut engine = Engine::new(journal, Limits::default());
         engine.restore(recovered, settings.clock.now());
         let shared = Arc::new(Shared {
-            hub: Arc::new(Hub::new(settings, authority, engine)),
+            hub: Arc::new(Hub::new(settings, authority, engine, lock)),
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
             next_connection: AtomicU64::new(1),
-            _lock: lock,
         });
         let (hub, stop) = (Arc::clone(&shared.hub), shared.stop.clone());
         tokio::spawn(async move {
@@ -149,13 +146,13 @@ impl Broker {
     }
 
     /// Ends the broker: no new connections, the open ones are closed with 320, everything is written, the writer
-    /// has ended. The folder is free once all clones are dropped.
+    /// has ended, and the folder is free for another broker.
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
         self.shared.connections.close();
         self.shared.connections.wait().await;
         let hub = Arc::clone(&self.shared.hub);
-        let closed = tokio::task::spawn_blocking(move || hub.with(|engine| engine.journal().close())).await;
+        let closed = tokio::task::spawn_blocking(move || hub.close_log()).await;
         if let Err(error) = closed {
             tracing::error!(%error, "cannot close the message log");
         }

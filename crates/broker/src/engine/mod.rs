@@ -17,6 +17,9 @@ mod queues;
 mod state;
 mod topic;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use consume::Answer;
 pub(crate) use exchange::Kind;
 pub(crate) use publish::Publication;
