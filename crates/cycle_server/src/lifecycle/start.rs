@@ -89,6 +89,9 @@ fn start_nodes(edit: &mut ClusterEdit, machines: &Machines, now: Timestamp) {
         .iter()
         .map(|array| array.node.name.clone())
         .collect();
+    if !is_complete {
+        return;
+    }
     for array in &definition.arrays {
         let count = missing(edit, array, machines);
         if count == 0 {
@@ -109,7 +112,7 @@ fn start_nodes(edit: &mut ClusterEdit, machines: &Machines, now: Timestamp) {
             edit.events.push(event);
         }
     }
-    edit.cluster.start_pending = !is_complete;
+    edit.cluster.start_pending = false;
 }
 
 /// How many nodes an array lacks for its initial count.

@@ -1,0 +1,100 @@
+//! What nodes call: their configuration, and their messages when AMQP is not to be had.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use protocol::{Messages, NodeConfiguration};
+use serde_json::{Value, json};
+
+use super::ApiError;
+use super::body::JsonBody;
+use super::configuration::{ConfigurationError, node_configuration};
+use crate::app::SharedApp;
+use crate::auth::{NodeIdentity, hash_secret, is_secret, secret_matches};
+use crate::store::{Incoming, TargetState, Userdata};
+
+/// Most messages of one call.
+const MAX_MESSAGES: usize = 10_000;
+
+/// `GET /clusterlink/userdata/{id}`: the first secret that comes is the node's; later only that one is answered.
+pub(super) async fn userdata(
+    State(app): State<SharedApp>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<NodeConfiguration>, ApiError> {
+    let secret = bearer(&headers).ok_or_else(ApiError::no_credential)?;
+    if !is_secret(secret) {
+        return Err(ApiError::bad_request("The secret is not 64 hexadecimal digits"));
+    }
+    let gone = || {
+        ApiError::new(
+            StatusCode::GONE,
+            format!("The node of userdata `{id}` was terminated"),
+        )
+    };
+    let node = match app.store.userdata(&id).await? {
+        Userdata::Unknown => {
+            return Err(ApiError::not_found(format!("There is no userdata `{id}`")));
+        }
+        Userdata::Ended => return Err(gone()),
+        Userdata::Of(node) if node.target_state == TargetState::Terminated => return Err(gone()),
+        // A refresh costs no write.
+        Userdata::Of(node) if node.claim.is_some() => node,
+        Userdata::Of(_) => match app.store.claim(&id, &hash_secret(secret)).await? {
+            Userdata::Of(node) => {
+                tracing::info!(cluster = node.cluster, node = node.name, "a machine joined");
+                node
+            }
+            Userdata::Unknown | Userdata::Ended => return Err(gone()),
+        },
+    };
+    if !node
+        .claim
+        .as_deref()
+        .is_some_and(|claim| secret_matches(secret, claim))
+    {
+        return Err(ApiError::conflict(format!(
+            "The userdata `{id}` is used by another machine"
+        )));
+    }
+    Ok(Json(node_configuration(&app, &node).await?))
+}
+
+/// `POST /clusterlink/messages`: 202 when they are stored.
+pub(super) async fn messages(
+    State(app): State<SharedApp>,
+    identity: NodeIdentity,
+    JsonBody(body): JsonBody<Messages>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    if body.messages.len() > MAX_MESSAGES {
+        return Err(ApiError::bad_request(format!(
+            "More than {MAX_MESSAGES} messages at a time"
+        )));
+    }
+    let node_id = &identity.node().id;
+    let batch = body.messages.into_iter().map(|envelope| Incoming {
+        node_id: node_id.clone(),
+        envelope,
+    });
+    let received = app.receive(batch.collect()).await?;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(json!({"new": received.new, "repeated": received.repeated})),
+    ))
+}
+
+impl From<ConfigurationError> for ApiError {
+    fn from(error: ConfigurationError) -> Self {
+        match error {
+            ConfigurationError::Store(error) => Self::internal(&error),
+            error => Self::new(StatusCode::SERVICE_UNAVAILABLE, terminal::chain(&error)),
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

@@ -1,0 +1,114 @@
+//! The REST API: one file for each resource.
+//!
+//! Handlers translate between HTTP and the rooms that do the work; rules live in `lifecycle`. Every handler but
+//! those of `site` takes an identity from `auth` among its arguments.
+
+mod body;
+mod clusterlink;
+mod clusters;
+mod configuration;
+mod error;
+mod events;
+mod import;
+mod lockers;
+mod nodes;
+mod operations;
+mod records;
+mod site;
+mod status;
+
+pub use configuration::{ConfigurationError, node_configuration};
+pub use error::ApiError;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::routing::{get, post};
+use tower_http::trace::TraceLayer;
+
+use crate::app::SharedApp;
+use crate::auth::Account;
+use crate::web::{self, Pages};
+
+/// Most bytes of a body, save that of a blob.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// All that the server serves over HTTP.
+pub fn router(app: SharedApp) -> Router {
+    let pages = Pages {
+        store: app.store.clone(),
+        clock: app.clock.clone(),
+        stopping: app.stopping.clone(),
+    };
+    let pages = web::pages(pages).layer(axum::middleware::from_fn_with_state(app.clone(), only_accounts));
+    Router::new()
+        .route("/healthz", get(site::health))
+        .route("/ca.pem", get(site::ca))
+        .route("/clusters/{cluster}/status", get(status::status))
+        .route("/clusters/{cluster}/nodes", get(nodes::list))
+        .route("/clusters/{cluster}/nodes/create", post(nodes::create))
+        .route("/clusters/{cluster}/nodes/start", post(nodes::start))
+        .route("/clusters/{cluster}/nodes/terminate", post(nodes::terminate))
+        .route("/clusters/{cluster}/nodes/shutdown", post(nodes::shutdown))
+        .route("/operations/", get(operations::list))
+        .route("/operations/{id}", get(operations::one))
+        .route("/cloud/api/import_cluster/{name}", post(import::import))
+        .route("/cloud/api/nodes", get(nodes::all))
+        .route("/cloud/api/events", get(events::list))
+        .route("/cloud/api/events/stream", get(events::stream))
+        .route("/cloud/api/reconcilers", get(site::reconcilers))
+        .route("/cloud/clusters", get(clusters::list))
+        .route("/cloud/clusters/{name}", get(clusters::one))
+        .route("/cloud/actions/startcluster/{name}", post(clusters::start))
+        .route(
+            "/cloud/actions/terminatecluster/{name}",
+            post(clusters::terminate),
+        )
+        .route("/cloud/actions/retry/{name}", post(clusters::retry))
+        .route("/clusterlink/userdata/{id}", get(clusterlink::userdata))
+        .route("/clusterlink/messages", post(clusterlink::messages))
+        .route("/lockers", get(lockers::all))
+        .route("/lockers/{locker}/", get(lockers::list))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .merge(
+            Router::new()
+                .route(
+                    "/lockers/{locker}/{*path}",
+                    get(lockers::read).head(lockers::head).put(lockers::write),
+                )
+                .layer(DefaultBodyLimit::disable()),
+        )
+        .merge(pages)
+        .merge(web::files())
+        .fallback(nothing)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(TraceLayer::new_for_http())
+        .with_state(app)
+}
+
+/// The check in front of the pages.
+async fn only_accounts(
+    State(app): State<SharedApp>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    Account::from_request_parts(&mut parts, &app).await?;
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+async fn nothing(request: Request) -> ApiError {
+    ApiError::not_found(format!("There is nothing at `{}`", request.uri().path()))
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    ApiError::new(
+        axum::http::StatusCode::METHOD_NOT_ALLOWED,
+        format!(
+            "`{}` cannot be used with {}",
+            request.uri().path(),
+            request.method()
+        ),
+    )
+}

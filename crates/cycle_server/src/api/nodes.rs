@@ -1,0 +1,183 @@
+//! Nodes: lists, creation, start, termination.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use protocol::rest::{NodeCreationRequest, NodeList, NodeManagementRequest, NodeRecord};
+use serde::{Deserialize, Serialize};
+
+use super::ApiError;
+use super::body::JsonBody;
+use super::operations::{no_request, operation_status};
+use super::records::node_record;
+use crate::app::SharedApp;
+use crate::auth::Account;
+use crate::lifecycle::{self, Action};
+use crate::store::Edited;
+
+/// The query of `GET /clusters/{cluster}/nodes`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Selection {
+    operation: Option<String>,
+    request_id: Option<String>,
+}
+
+/// `GET /clusters/{cluster}/nodes?operation=&request_id=`
+pub(super) async fn list(
+    State(app): State<SharedApp>,
+    _: Account,
+    Path(name): Path<String>,
+    Query(selection): Query<Selection>,
+) -> Result<Json<NodeList>, ApiError> {
+    let (cluster, nodes) = app
+        .store
+        .cluster_and_nodes(&name)
+        .await?
+        .ok_or_else(|| ApiError::no_cluster(&name))?;
+    let operation = match (&selection.operation, &selection.request_id) {
+        (None, None) => None,
+        (Some(id), _) => {
+            let found = app.store.operation(id).await?;
+            let found = found.filter(|operation| operation.cluster == name);
+            Some(found.ok_or_else(|| ApiError::not_found(format!("There is no operation `{id}`")))?)
+        }
+        (None, Some(request)) => {
+            let found = app.store.operation_of_request(request).await?;
+            let found = found.filter(|operation| operation.cluster == name);
+            Some(found.ok_or_else(|| no_request(request))?)
+        }
+    };
+    let is_meant = |id: &String| {
+        operation
+            .as_ref()
+            .is_none_or(|operation| operation.nodes.contains(id))
+    };
+    Ok(Json(NodeList {
+        nodes: nodes
+            .iter()
+            .filter(|node| is_meant(&node.id))
+            .map(|node| node_record(&cluster, node, &app.settings.machines))
+            .collect(),
+        operation: operation.as_ref().map(operation_status),
+    }))
+}
+
+/// The query of `GET /cloud/api/nodes`.
+#[derive(Debug, Deserialize)]
+pub(super) struct OfCluster {
+    cluster: Option<String>,
+}
+
+/// `GET /cloud/api/nodes?cluster=` (ours): plain records.
+pub(super) async fn all(
+    State(app): State<SharedApp>,
+    _: Account,
+    Query(of): Query<OfCluster>,
+) -> Result<Json<Vec<NodeRecord>>, ApiError> {
+    let machines = &app.settings.machines;
+    let clusters = match of.cluster {
+        Some(name) => {
+            let found = app.store.cluster_and_nodes(&name).await?;
+            vec![found.ok_or_else(|| ApiError::no_cluster(&name))?]
+        }
+        None => {
+            let mut all = Vec::new();
+            for cluster in app.store.clusters().await? {
+                all.extend(app.store.cluster_and_nodes(&cluster.name).await?);
+            }
+            all
+        }
+    };
+    let records = clusters
+        .iter()
+        .flat_map(|(cluster, nodes)| nodes.iter().map(|node| node_record(cluster, node, machines)))
+        .collect();
+    Ok(Json(records))
+}
+
+/// `POST /clusters/{cluster}/nodes/create`
+pub(super) async fn create(
+    State(app): State<SharedApp>,
+    _: Account,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<NodeCreationRequest>,
+) -> Result<Response, ApiError> {
+    let now = app.clock.now();
+    let machines = app.settings.machines.clone();
+    let request_id = request.request_id.clone();
+    let edited = app
+        .store
+        .edit_cluster(&name, request_id.as_deref(), now, move |edit| {
+            lifecycle::create_nodes(edit, &request, &machines, now)
+        })
+        .await?;
+    let result = done(edited, &name)?;
+    app.wake.notify_one();
+    Ok(accepted(&app, &result.operation_id, &result))
+}
+
+/// `POST /clusters/{cluster}/nodes/start`
+pub(super) async fn start(
+    State(app): State<SharedApp>,
+    account: Account,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<NodeManagementRequest>,
+) -> Result<Response, ApiError> {
+    manage(&app, &account, &name, Action::Start, request).await
+}
+
+/// `POST /clusters/{cluster}/nodes/terminate`
+pub(super) async fn terminate(
+    State(app): State<SharedApp>,
+    account: Account,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<NodeManagementRequest>,
+) -> Result<Response, ApiError> {
+    manage(&app, &account, &name, Action::Terminate, request).await
+}
+
+/// `POST /clusters/{cluster}/nodes/shutdown`
+pub(super) async fn shutdown(
+    State(app): State<SharedApp>,
+    account: Account,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<NodeManagementRequest>,
+) -> Result<Response, ApiError> {
+    manage(&app, &account, &name, Action::Shutdown, request).await
+}
+
+async fn manage(
+    app: &SharedApp,
+    _: &Account,
+    name: &str,
+    action: Action,
+    request: NodeManagementRequest,
+) -> Result<Response, ApiError> {
+    let now = app.clock.now();
+    let request_id = request.request_id.clone();
+    let edited = app
+        .store
+        .edit_cluster(name, request_id.as_deref(), now, move |edit| {
+            lifecycle::manage(edit, action, &request, now)
+        })
+        .await?;
+    let result = done(edited, name)?;
+    app.wake.notify_one();
+    Ok(accepted(app, &result.operation_id, &result))
+}
+
+/// What an edit came to, as HTTP sees it.
+pub(super) fn done<T, E: Into<ApiError>>(edited: Edited<T, E>, cluster: &str) -> Result<T, ApiError> {
+    match edited {
+        Edited::Done(result) => Ok(result),
+        Edited::Refused(refusal) => Err(refusal.into()),
+        Edited::NoCluster => Err(ApiError::no_cluster(cluster)),
+    }
+}
+
+fn accepted(app: &SharedApp, operation: &str, body: &impl Serialize) -> Response {
+    let location = format!("{}/operations/{operation}", app.reach.url);
+    (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
+}

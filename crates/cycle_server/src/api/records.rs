@@ -1,0 +1,73 @@
+//! Nodes and arrays as the free-form records that clients read.
+
+use protocol::rest::NodeRecord;
+use serde_json::{Map, Value, json};
+
+use crate::lifecycle::Machines;
+use crate::store::{Cluster, Node};
+use crate::template::{ArrayDefinition, NodeDefinition};
+
+/// The record of a node: the template's attributes, those it was created with, and what the server knows.
+pub(super) fn node_record(cluster: &Cluster, node: &Node, machines: &Machines) -> NodeRecord {
+    let defined = cluster.definition.node(&node.template);
+    let mut record = base(defined);
+    for (key, value) in &node.attributes {
+        record.insert(key.clone(), value.clone());
+    }
+    let machine = machines.machine(&node.machine_type, &record);
+    let mut set = |key: &str, value: Value| {
+        record.insert(key.to_owned(), value);
+    };
+    set("Name", json!(node.name));
+    set("NodeId", json!(node.id));
+    set("ClusterName", json!(node.cluster));
+    set("Template", json!(node.template));
+    if node.array {
+        set("NodeArray", json!(node.template));
+    }
+    set("TargetState", json!(node.target_state.as_str()));
+    set("State", json!(node.state.as_str()));
+    set("Status", json!(node.status.as_str()));
+    set("StatusMessage", json!(node.trouble()));
+    set("Phase", json!(node.phase));
+    set("Unreachable", json!(node.unreachable));
+    set("InstanceId", json!(node.instance_id));
+    set("Hostname", json!(node.hostname));
+    set("PrivateIp", json!(node.private_ip));
+    set(
+        "Instance",
+        json!({"PrivateHostName": node.hostname, "PrivateIp": node.private_ip}),
+    );
+    set("MachineType", json!(node.machine_type));
+    set("CoreCount", json!(machine.cores));
+    set("Memory", json!(machine.memory));
+    set("GpuCount", json!(machine.gpus));
+    set("KeepAlive", json!(node.keep_alive));
+    set("PlacementGroupId", json!(node.placement_group));
+    set("RequestId", json!(node.request_id));
+    set("StartTime", json!(node.started));
+    set("LastMessageTime", json!(node.last_message));
+    record
+}
+
+/// The record of an array.
+pub(super) fn array_record(cluster: &Cluster, array: &ArrayDefinition) -> NodeRecord {
+    let mut record = base(Some(&array.node));
+    record.insert("Name".to_owned(), json!(array.node.name));
+    record.insert("ClusterName".to_owned(), json!(cluster.name));
+    record.insert("MachineType".to_owned(), json!(array.node.machine_types));
+    record
+}
+
+/// The keys that clients read without looking whether they are there.
+fn base(defined: Option<&NodeDefinition>) -> NodeRecord {
+    let none = Map::new();
+    let attributes = defined.map_or(&none, |defined| &defined.attributes);
+    let mut record = attributes.clone();
+    for (key, value) in [("Region", json!("local")), ("SubnetId", json!(""))] {
+        record.entry(key).or_insert(value);
+    }
+    let configuration = defined.map_or_else(Map::new, |defined| defined.configuration.clone());
+    record.insert("Configuration".to_owned(), Value::Object(configuration));
+    record
+}

@@ -1,0 +1,240 @@
+//! The server's own connections to the broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use protocol::topology;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
+
+use super::courier::{Order, Ordered, Orders, PostError};
+use super::gate::SERVER;
+use super::incoming;
+use crate::app::SharedApp;
+use crate::store::StoreError;
+
+/// Messages that the broker sends ahead of our acknowledgements.
+const PREFETCH: u16 = 1000;
+/// How long until an open channel.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause after a lost connection; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// AMQP's `delivery-mode` of messages that survive the broker.
+const PERSISTENT: u8 = 2;
+
+/// Where the server reaches its broker.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Port on the loopback interface, without TLS.
+    pub port: u16,
+    /// The password that the [`Gate`](super::Gate) knows.
+    pub password: SecretString,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionError {
+    #[error("the connection to the message broker failed")]
+    Connection(#[from] lapin::Error),
+    #[error("no connection to the message broker within {} seconds", CONNECT_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("what nodes said cannot be stored")]
+    Store(#[from] StoreError),
+    #[error("the message broker took the inbox away")]
+    Cancelled,
+}
+
+/// Keeps a session until the server stops: declares the topology, reads the inbox, carries out orders. `ready`
+/// turns true at the first session.
+pub async fn run(app: SharedApp, endpoint: Endpoint, orders: Orders, ready: Arc<watch::Sender<bool>>) {
+    let mut orders = orders.0;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let started = tokio::time::Instant::now();
+        let ended = tokio::select! {
+            ended = session(&app, &endpoint, &mut orders, &ready) => ended,
+            () = app.stopping.cancelled() => return,
+        };
+        if started.elapsed() > LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
+        }
+        if let Err(error) = ended {
+            tracing::warn!(
+                error = terminal::chain(&error),
+                again_in = ?pause,
+                "the session with the message broker ended"
+            );
+        }
+        let wait = tokio::time::sleep(pause);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = &mut wait => break,
+                () = app.stopping.cancelled() => return,
+                Some((_, answer)) = orders.recv() => {
+                    // Whoever asked may have gone away.
+                    let _ = answer.send(Err(PostError::Away));
+                }
+            }
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn session(
+    app: &SharedApp,
+    endpoint: &Endpoint,
+    orders: &mut tokio::sync::mpsc::Receiver<Ordered>,
+    ready: &watch::Sender<bool>,
+) -> Result<(), SessionError> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, async {
+        // Two connections: a broker that is full stops reading from the one that publishes, and what it is full of
+        // must still be acknowledged on the other.
+        let reading = connect(endpoint).await?;
+        let writing = connect(endpoint).await?;
+        let inbox = reading.create_channel().await?;
+        let outbox = writing.create_channel().await?;
+        Ok::<_, lapin::Error>((reading, writing, inbox, outbox))
+    });
+    let (reading, writing, inbox, outbox) = connected.await.map_err(|_| SessionError::Timeout)??;
+    outbox.confirm_select(ConfirmSelectOptions::default()).await?;
+    declare(&outbox).await?;
+    for node in app.store.nodes(None).await? {
+        if node.userdata_id.is_some() {
+            open(&outbox, &node.id).await?;
+        }
+    }
+    inbox.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+    let consumer = inbox
+        .basic_consume(
+            topology::INBOX_QUEUE.into(),
+            "cycle_server".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await?;
+    ready.send_replace(true);
+    let ended = tokio::select! {
+        ended = incoming::consume(app, &inbox, consumer) => ended.and(Err(SessionError::Cancelled)),
+        ended = carry_out(&outbox, orders) => ended,
+    };
+    for connection in [reading, writing] {
+        // It is broken or the broker goes: nothing is lost by not closing it.
+        let _ = connection.close(200, "the session ends".into()).await;
+    }
+    ended
+}
+
+async fn connect(endpoint: &Endpoint) -> lapin::Result<Connection> {
+    let uri = format!(
+        "amqp://{SERVER}:{}@127.0.0.1:{}/%2f?heartbeat=30",
+        endpoint.password.expose_secret(),
+        endpoint.port
+    );
+    Connection::connect(&uri, ConnectionProperties::default()).await
+}
+
+async fn declare(channel: &Channel) -> lapin::Result<()> {
+    let durable = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    for (name, kind) in [
+        (topology::NODE_EXCHANGE, ExchangeKind::Topic),
+        (topology::CUSTOM_EXCHANGE, ExchangeKind::Topic),
+        (topology::COMMAND_EXCHANGE, ExchangeKind::Direct),
+    ] {
+        channel
+            .exchange_declare(name.into(), kind, durable, FieldTable::default())
+            .await?;
+    }
+    queue(channel, topology::INBOX_QUEUE, topology::NODE_EXCHANGE, "#").await
+}
+
+async fn queue(channel: &Channel, name: &str, exchange: &str, key: &str) -> lapin::Result<()> {
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(name.into(), durable, FieldTable::default())
+        .await?;
+    channel
+        .queue_bind(
+            name.into(),
+            exchange.into(),
+            key.into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+}
+
+async fn open(channel: &Channel, node_id: &str) -> lapin::Result<()> {
+    let name = topology::command_queue(node_id);
+    queue(channel, &name, topology::COMMAND_EXCHANGE, node_id).await
+}
+
+/// Carries out orders until one shows that the connection is lost.
+async fn carry_out(
+    channel: &Channel,
+    orders: &mut tokio::sync::mpsc::Receiver<Ordered>,
+) -> Result<(), SessionError> {
+    while let Some((order, answer)) = orders.recv().await {
+        let result = match order {
+            Order::Open(node) => open(channel, &node).await.map_err(PostError::Refused),
+            Order::Close(node) => close(channel, &node).await.map_err(PostError::Refused),
+            Order::Send(node, command) => send(channel, &node, &command).await,
+        };
+        let is_lost = matches!(&result, Err(PostError::Refused(_)));
+        // Whoever asked may have gone away.
+        let _ = answer.send(result);
+        if is_lost {
+            // An error closes the channel at least: begin anew.
+            return Err(SessionError::Cancelled);
+        }
+    }
+    // The courier is gone: the server stops.
+    std::future::pending().await
+}
+
+async fn close(channel: &Channel, node_id: &str) -> lapin::Result<()> {
+    let name = ShortString::from(topology::command_queue(node_id));
+    channel.queue_delete(name, QueueDeleteOptions::default()).await?;
+    Ok(())
+}
+
+async fn send(channel: &Channel, node_id: &str, command: &protocol::Command) -> Result<(), PostError> {
+    let body = serde_json::to_vec(command).map_err(PostError::Json)?;
+    let properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_content_type("application/json".into())
+        .with_message_id(ShortString::from(command.id.to_string()));
+    let mandatory = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
+    let confirm = channel
+        .basic_publish(
+            topology::COMMAND_EXCHANGE.into(),
+            ShortString::from(node_id),
+            mandatory,
+            &body,
+            properties,
+        )
+        .await
+        .map_err(PostError::Refused)?;
+    match confirm.await.map_err(PostError::Refused)? {
+        Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),
+        Confirmation::Ack(Some(_)) => Err(PostError::NoQueue(node_id.to_owned())),
+        Confirmation::Nack(_) => Err(PostError::Away),
+    }
+}

@@ -1,0 +1,265 @@
+//! `cycle_server.toml`: what an administrator may set.
+//!
+//! A key that this version does not know is a warning, so that an older server starts with the file of a newer
+//! one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::lifecycle::{MachineType, Machines};
+
+/// Name of the file in the server's folder.
+pub const FILE: &str = "cycle_server.toml";
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+struct Fragment {
+    http: Option<String>,
+    amqp: Option<String>,
+    url: Option<String>,
+    heartbeat_seconds: Option<u64>,
+    log: Option<String>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    retention: Retention,
+    #[serde(default)]
+    provider: Provider,
+    #[serde(default)]
+    machine_types: BTreeMap<String, MachineType>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Limits {
+    max_nodes: Option<u32>,
+    max_cores: Option<u32>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Retention {
+    days: Option<u32>,
+    max_events: Option<u32>,
+    max_messages: Option<u32>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Provider {
+    programs: Option<PathBuf>,
+    grace_seconds: Option<u64>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, toml::Value>,
+}
+
+/// The settings of a server, complete and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where AMQP is served.
+    pub amqp: SocketAddr,
+    /// How nodes and people reach the HTTP address, when that is not what it looks like from here.
+    pub url: Option<String>,
+    /// Time between two heartbeats of a node.
+    pub heartbeat: Duration,
+    /// What is logged, in the syntax of `RUST_LOG`.
+    pub log: String,
+    /// Machine types and limits.
+    pub machines: Machines,
+    /// How long messages, operations, events and ended userdata ids are kept.
+    pub keep: SignedDuration,
+    /// Most events.
+    pub max_events: u32,
+    /// Most messages.
+    pub max_messages: u32,
+    /// Folder of `jetpack` and `jetpackd`; none: that of this program.
+    pub programs: Option<PathBuf>,
+    /// How long a node may take to stop its work before its machine is deleted.
+    pub grace: Duration,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read `{path}`", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML, or a value has the wrong type.
+    #[error("`{path}` is not valid", path = path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// A value cannot be meant.
+    #[error("`{key}` cannot be `{value}`: {problem}")]
+    Value {
+        /// The key or option.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What is expected.
+        problem: &'static str,
+    },
+}
+
+impl Settings {
+    /// Reads the file of a server's folder; a missing one is an empty one. Addresses that are given here win
+    /// over those of the file. Returns warnings for people with the settings.
+    ///
+    /// # Errors
+    /// When the file cannot be read or says something that cannot be.
+    pub fn load(
+        folder: &Path,
+        http: Option<&str>,
+        amqp: Option<&str>,
+    ) -> Result<(Self, Vec<String>), SettingsError> {
+        let path = folder.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(SettingsError::Read { path, source }),
+        };
+        let fragment: Fragment = match toml::from_str(&text) {
+            Ok(fragment) => fragment,
+            Err(source) => return Err(SettingsError::Syntax { path, source }),
+        };
+        let warnings = fragment.warnings(&path);
+        Ok((fragment.settings(http, amqp)?, warnings))
+    }
+}
+
+impl Fragment {
+    fn warnings(&self, path: &Path) -> Vec<String> {
+        [
+            ("", &self.unknown),
+            ("limits.", &self.limits.unknown),
+            ("retention.", &self.retention.unknown),
+            ("provider.", &self.provider.unknown),
+        ]
+        .into_iter()
+        .flat_map(|(prefix, keys)| keys.keys().map(move |key| format!("{prefix}{key}")))
+        .map(|key| {
+            format!(
+                "`{}`: the key `{key}` is not known and has no effect",
+                path.display()
+            )
+        })
+        .collect()
+    }
+
+    fn settings(self, http: Option<&str>, amqp: Option<&str>) -> Result<Settings, SettingsError> {
+        let http = http.or(self.http.as_deref()).unwrap_or("127.0.0.1:8080");
+        let amqp = amqp.or(self.amqp.as_deref()).unwrap_or("127.0.0.1:5672");
+        let heartbeat = self.heartbeat_seconds.unwrap_or(15);
+        if heartbeat == 0 {
+            return Err(SettingsError::Value {
+                key: "heartbeat_seconds",
+                value: heartbeat.to_string(),
+                problem: "at least 1 is expected",
+            });
+        }
+        if let Some(url) = &self.url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(SettingsError::Value {
+                key: "url",
+                value: url.clone(),
+                problem: "a URL like `https://host:8080` is expected",
+            });
+        }
+        Ok(Settings {
+            http: address("http", http)?,
+            amqp: address("amqp", amqp)?,
+            url: self.url.map(|url| url.trim_end_matches('/').to_owned()),
+            heartbeat: Duration::from_secs(heartbeat),
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            machines: Machines {
+                types: self.machine_types,
+                max_nodes: self.limits.max_nodes.unwrap_or(10_000),
+                max_cores: self.limits.max_cores.unwrap_or(100_000),
+            },
+            keep: SignedDuration::from_hours(24 * i64::from(self.retention.days.unwrap_or(30))),
+            max_events: self.retention.max_events.unwrap_or(200_000),
+            max_messages: self.retention.max_messages.unwrap_or(500_000),
+            programs: self.provider.programs,
+            grace: Duration::from_secs(self.provider.grace_seconds.unwrap_or(10)),
+        })
+    }
+}
+
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, SettingsError> {
+    let text_with_ip = text.replacen("localhost:", "127.0.0.1:", 1);
+    text_with_ip.parse().map_err(|_| SettingsError::Value {
+        key,
+        value: text.to_owned(),
+        problem: "an address like `127.0.0.1:8080` or `[::]:8080` is expected",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<(Settings, Vec<String>), SettingsError> {
+        let folder = tempfile::tempdir().unwrap();
+        durable::write(&folder.path().join(FILE), 0o600, text.as_bytes()).unwrap();
+        Settings::load(folder.path(), None, None)
+    }
+
+    #[test]
+    fn no_file_means_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let (settings, warnings) = Settings::load(folder.path(), None, Some("localhost:0")).unwrap();
+        assert_eq!(settings.http.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.amqp.to_string(), "127.0.0.1:0");
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn unknown_keys_are_warnings() {
+        let (settings, warnings) =
+            load("shiny = 1\nheartbeat_seconds = 3\n[limits]\nmax_moons = 2\n").unwrap();
+        assert_eq!(settings.heartbeat, Duration::from_secs(3));
+        assert!(warnings[0].contains("`shiny`"), "{warnings:?}");
+        assert!(warnings[1].contains("`limits.max_moons`"), "{warnings:?}");
+    }
+
+    #[test]
+    fn machine_types_have_defaults() {
+        let (settings, _) = load("[machine_types.Standard_D4]\ncores = 4\n").unwrap();
+        let machine = settings.machines.types["Standard_D4"];
+        assert_eq!((machine.cores, machine.gpus), (4, 0));
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_refused() {
+        for text in [
+            "http = \"8080\"",
+            "heartbeat_seconds = 0",
+            "heartbeat_seconds = \"x\"",
+            "url = \"host\"",
+            "=",
+        ] {
+            assert!(load(text).is_err(), "{text}");
+        }
+    }
+}
