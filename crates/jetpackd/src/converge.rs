@@ -149,12 +149,7 @@ impl Converger {
                 Outcome::Succeeded
             }
             Ok(ended) => {
-                let tail = child.tail();
-                let last = tail.lines().rev().find(|line| !line.trim().is_empty());
-                tracing::error!(
-                    "the converge has failed ({ended}): {}",
-                    last.unwrap_or("no output")
-                );
+                tracing::error!("the converge has failed ({ended}): {}", reason(&child.tail()));
                 Outcome::Failed
             }
             Err(error) => {
@@ -191,5 +186,27 @@ impl Converger {
             // The next daemon converges once more than needed.
             tracing::error!("{}", terminal::chain(&error));
         }
+    }
+}
+
+/// The line of a converge's output that says why it failed: its error, else what it said last.
+fn reason(output: &str) -> &str {
+    let error = output.lines().rev().find_map(|line| line.strip_prefix("Error: "));
+    let last = || output.lines().rev().find(|line| !line.trim().is_empty());
+    error.or_else(last).unwrap_or("no output")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn the_error_is_the_reason_and_not_the_advice_after_it() {
+        assert_eq!(
+            reason("begin\nError: `x.sh` failed\nHint: mend it\n"),
+            "`x.sh` failed"
+        );
+        assert_eq!(reason("begin\nkilled\n\n"), "killed");
+        assert_eq!(reason(""), "no output");
     }
 }

@@ -69,6 +69,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     // The libraries below have their own debug talk, which is of no use to an administrator.
     let ours = tracing_subscriber::filter::Targets::new()
         .with_default(LevelFilter::ERROR)
+        // `link` reports its failures, with the address and the next try.
+        .with_target("lapin", LevelFilter::OFF)
         .with_target("jetpackd", level)
         .with_target("link", level)
         .with_target("node", level);
