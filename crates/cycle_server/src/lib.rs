@@ -18,5 +18,7 @@ pub mod run;
 pub mod settings;
 pub mod store;
 pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod web;

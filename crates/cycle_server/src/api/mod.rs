@@ -112,3 +112,6 @@ async fn wrong_method(request: Request) -> ApiError {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

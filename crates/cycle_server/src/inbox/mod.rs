@@ -12,3 +12,6 @@ mod session;
 pub use courier::{Courier, Post, PostError};
 pub use gate::Gate;
 pub use session::{Endpoint, run};
+
+#[cfg(test)]
+mod tests;

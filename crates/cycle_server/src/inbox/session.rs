@@ -59,10 +59,10 @@ pub async fn run(app: SharedApp, endpoint: Endpoint, orders: Orders, ready: Arc<
     let mut pause = FIRST_PAUSE;
     loop {
         let started = tokio::time::Instant::now();
-        let ended = tokio::select! {
-            ended = session(&app, &endpoint, &mut orders, &ready) => ended,
-            () = app.stopping.cancelled() => return,
-        };
+        let ended = session(&app, &endpoint, &mut orders, &ready).await;
+        if app.stopping.is_cancelled() {
+            return;
+        }
         if started.elapsed() > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
         }
@@ -104,7 +104,10 @@ async fn session(
         let outbox = writing.create_channel().await?;
         Ok::<_, lapin::Error>((reading, writing, inbox, outbox))
     });
-    let (reading, writing, inbox, outbox) = connected.await.map_err(|_| SessionError::Timeout)??;
+    let (reading, writing, inbox, outbox) = tokio::select! {
+        connected = connected => connected.map_err(|_| SessionError::Timeout)??,
+        () = app.stopping.cancelled() => return Ok(()),
+    };
     outbox.confirm_select(ConfirmSelectOptions::default()).await?;
     declare(&outbox).await?;
     for node in app.store.nodes(None).await? {
@@ -125,6 +128,8 @@ async fn session(
     let ended = tokio::select! {
         ended = incoming::consume(app, &inbox, consumer) => ended.and(Err(SessionError::Cancelled)),
         ended = carry_out(&outbox, orders) => ended,
+        // What is not acknowledged stays in the inbox for the next server.
+        () = app.stopping.cancelled() => Ok(()),
     };
     for connection in [reading, writing] {
         // It is broken or the broker goes: nothing is lost by not closing it.

@@ -1,1 +1,324 @@
+//! Reconcilers against a provider and a post in memory.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::{CommandKind, MessageType};
+use serde_json::json;
+
+use super::Reconcilers;
+use super::machines::{Step, decide};
+use crate::provider::MachineStatus;
+use crate::store::{Incoming, Node, State, Status, TargetState};
+use crate::testing::{Bench, FakePost, FakeProvider, TEMPLATE, envelope, secret};
+
+const RUNNING: MachineStatus = MachineStatus::Running { pid: None };
+
+struct Site {
+    bench: Bench,
+    provider: Arc<FakeProvider>,
+    post: Arc<FakePost>,
+    reconcilers: Arc<Reconcilers>,
+}
+
+impl Site {
+    /// A cluster that somebody has started.
+    async fn new() -> Self {
+        let bench = Bench::new().await;
+        bench.import(TEMPLATE, false).await.expect(200);
+        bench
+            .call("POST", "/cloud/actions/startcluster/demo", None)
+            .await
+            .expect(200);
+        let provider = Arc::new(FakeProvider::default());
+        let post = Arc::new(FakePost::default());
+        let reconcilers = Reconcilers::new(bench.app.clone(), provider.clone(), post.clone());
+        Self {
+            bench,
+            provider,
+            post,
+            reconcilers,
+        }
+    }
+
+    /// Runs the reconcilers until a node is as wanted.
+    async fn until(&self, name: &str, what: &str, is_so: impl Fn(Option<&Node>) -> bool) -> Option<Node> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            self.reconcilers.pass().await;
+            let nodes = self.bench.app.store.nodes(None).await.unwrap();
+            let found = nodes.into_iter().find(|node| node.name == name);
+            if is_so(found.as_ref()) {
+                return found;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "`{name}` is not {what}: {found:#?}"
+            );
+            // Steps run beside; whoever ends one says so.
+            let woken = self.bench.app.wake.notified();
+            let _ = tokio::time::timeout(Duration::from_millis(20), woken).await;
+        }
+    }
+
+    async fn until_status(&self, name: &str, status: Status) -> Node {
+        let node = self.until(name, status.as_str(), |node| {
+            node.is_some_and(|node| node.status == status)
+        });
+        node.await.unwrap()
+    }
+
+    async fn terminate(&self, name: &str) {
+        let body = json!({"names": [name]});
+        let answer = self
+            .bench
+            .call("POST", "/clusters/demo/nodes/terminate", Some(body));
+        answer.await.expect(202);
+    }
+
+    async fn say(&self, name: &str, sequence: u64, kind: MessageType, data: serde_json::Value) {
+        let node = self.bench.node(name).await;
+        let message = Incoming {
+            node_id: node.id.clone(),
+            envelope: envelope(&node, sequence, kind, data),
+        };
+        self.bench.app.receive(vec![message]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_started_cluster_gets_its_machines() {
+    let site = Site::new().await;
+    for name in ["head", "execute-1", "execute-2"] {
+        let node = site.until_status(name, Status::Preparing).await;
+        assert_eq!(node.instance_id, Some(format!("fake-{}", &node.id[..8])));
+    }
+    let requests = site.provider.requests();
+    assert_eq!(requests.len(), 3);
+    let head = site.bench.node("head").await;
+    let request = requests
+        .iter()
+        .find(|request| request.node_id == head.id)
+        .unwrap();
+    assert_eq!(Some(&request.userdata), head.userdata_id.as_ref());
+    let report = json!({"status": "ready", "phase": "ready", "attempt": 1});
+    site.say("head", 1, MessageType::Installation, report).await;
+    site.until("head", "started", |node| {
+        node.is_some_and(|node| node.state == State::Started)
+    })
+    .await;
+    site.reconcilers.pass().await;
+    let cluster = site.bench.app.store.cluster("demo").await.unwrap().unwrap();
+    assert_eq!(cluster.state, Some(State::Started));
+}
+
+#[tokio::test]
+async fn a_machine_that_fails_is_kept_with_its_cause_and_does_not_hold_up_others() {
+    let site = Site::new().await;
+    site.reconcilers.app.clock.now();
+    super::clusters::reconcile(&site.bench.app).await.unwrap();
+    let first = site.bench.node("execute-1").await;
+    site.provider.fail_create(&first.id, 1);
+    let failed = site.until_status("execute-1", Status::Failed).await;
+    let message = failed.status_message.clone().unwrap();
+    assert!(message.contains("no room"), "{message}");
+    site.until_status("execute-2", Status::Preparing).await;
+    site.reconcilers.pass().await;
+    assert_eq!(site.bench.node("execute-1").await, failed, "it waits");
+    site.bench.clock.forward(6);
+    let node = site.until_status("execute-1", Status::Preparing).await;
+    assert_eq!(node.machine_failure, None);
+    assert_ne!(
+        node.userdata_id, first.userdata_id,
+        "the machine of a new try is a new one"
+    );
+}
+
+#[tokio::test]
+async fn retry_does_not_wait() {
+    let site = Site::new().await;
+    super::clusters::reconcile(&site.bench.app).await.unwrap();
+    site.provider.fail_create(&site.bench.node("head").await.id, 1);
+    site.until_status("head", Status::Failed).await;
+    site.bench
+        .call("POST", "/cloud/actions/retry/demo", None)
+        .await
+        .expect(200);
+    site.until_status("head", Status::Preparing).await;
+}
+
+#[tokio::test]
+async fn a_node_is_told_and_its_machine_goes_when_it_confirms() {
+    let site = Site::new().await;
+    for name in ["head", "execute-1"] {
+        site.until_status(name, Status::Preparing).await;
+        site.bench.join(name, &secret('a')).await.expect(200);
+    }
+    site.terminate("execute-1").await;
+    site.until("execute-1", "told", |node| {
+        node.is_some_and(|node| node.told_to_terminate.is_some())
+    })
+    .await;
+    let (to, command) = site.post.sent().pop().unwrap();
+    let node = site.bench.node("execute-1").await;
+    assert_eq!(to, node.id);
+    assert!(matches!(command.kind, CommandKind::Terminate { .. }));
+    assert_eq!(Some(command.cluster_session_id), node.session_id);
+    for _ in 0..3 {
+        site.reconcilers.pass().await;
+    }
+    assert_eq!(
+        site.bench.node("execute-1").await.status,
+        Status::Terminating,
+        "it has time"
+    );
+    let confirmed = json!({"reason": "told", "confirmed": true});
+    site.say("execute-1", 1, MessageType::Shutdown, confirmed).await;
+    site.until("execute-1", "gone", |node| node.is_none()).await;
+    site.bench
+        .userdata(node.userdata_id.as_ref().unwrap(), &secret('a'))
+        .await
+        .expect(410);
+
+    site.terminate("head").await;
+    site.until("head", "told", |node| {
+        node.is_some_and(|node| node.told_to_terminate.is_some())
+    })
+    .await;
+    site.bench.clock.forward(11);
+    let head = site.until_status("head", Status::Off).await;
+    assert_eq!((head.state, head.claim), (State::Terminated, None));
+}
+
+#[tokio::test]
+async fn a_machine_that_cannot_be_taken_away_is_tried_again() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    site.provider.fail_delete(1);
+    site.terminate("head").await;
+    let node = site.until_status("head", Status::Failed).await;
+    assert!(node.status_message.unwrap().contains("cannot be killed"));
+    assert_eq!(node.state, State::Terminating);
+    site.bench.clock.forward(6);
+    site.until_status("head", Status::Off).await;
+}
+
+#[tokio::test]
+async fn a_node_that_starts_again_is_a_new_machine() {
+    let site = Site::new().await;
+    let first = site.until_status("head", Status::Preparing).await;
+    site.terminate("head").await;
+    site.until_status("head", Status::Off).await;
+    let body = json!({"ids": [first.id]});
+    site.bench
+        .call("POST", "/clusters/demo/nodes/start", Some(body))
+        .await
+        .expect(202);
+    let second = site.until_status("head", Status::Preparing).await;
+    assert_eq!(second.id, first.id);
+    assert_ne!(second.userdata_id, first.userdata_id);
+    assert_ne!(second.session_id, first.session_id);
+}
+
+#[tokio::test]
+async fn silence_is_noticed_after_three_heartbeats_and_ends_with_a_message() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    site.bench.join("head", &secret('a')).await.expect(200);
+    site.bench.clock.forward(45);
+    site.reconcilers.pass().await;
+    assert!(!site.bench.node("head").await.unreachable, "not yet");
+    site.bench.clock.forward(1);
+    site.reconcilers.pass().await;
+    let node = site.bench.node("head").await;
+    assert!(node.unreachable);
+    assert_eq!(node.status, Status::Preparing, "silence is no state");
+    site.say("head", 1, MessageType::Heartbeat, json!({"version": "1"}))
+        .await;
+    assert!(!site.bench.node("head").await.unreachable);
+}
+
+#[tokio::test]
+async fn a_changed_configuration_is_told_when_the_broker_is_there() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    site.bench.join("head", &secret('a')).await.expect(200);
+    let changed = TEMPLATE.replace("role = head", "role = chief");
+    site.bench.import(&changed, true).await.expect(200);
+    site.post.go_away(true);
+    site.reconcilers.pass().await;
+    assert!(site.bench.node("head").await.converge_pending);
+    site.post.go_away(false);
+    site.reconcilers.pass().await;
+    assert!(!site.bench.node("head").await.converge_pending);
+    let (to, command) = site.post.sent().pop().unwrap();
+    assert_eq!(
+        (to, command.kind),
+        (site.bench.node("head").await.id, CommandKind::Converge)
+    );
+}
+
+#[tokio::test]
+async fn a_dead_machine_is_reported_until_it_runs_again() {
+    let site = Site::new().await;
+    let node = site.until_status("head", Status::Preparing).await;
+    let dead = MachineStatus::Dead {
+        reason: "jetpackd ended with exit code 3".to_owned(),
+        restart_in: Duration::from_secs(1),
+    };
+    site.provider.set(&node.id, dead);
+    let node = site
+        .until("head", "dead", |node| {
+            node.is_some_and(|node| node.machine_message.is_some())
+        })
+        .await
+        .unwrap();
+    assert!(node.trouble().unwrap().contains("exit code 3"));
+    site.provider.set(&node.id, RUNNING);
+    site.until("head", "alive", |node| {
+        node.is_some_and(|node| node.machine_message.is_none())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_server_left_is_adopted_or_made_again() {
+    let site = Site::new().await;
+    super::clusters::reconcile(&site.bench.app).await.unwrap();
+    let head = site.bench.node("head").await;
+    site.provider.set(&head.id, RUNNING);
+    site.until_status("head", Status::Preparing).await;
+    assert!(
+        !site
+            .provider
+            .requests()
+            .iter()
+            .any(|request| request.node_id == head.id)
+    );
+}
+
+#[test]
+fn a_node_that_is_done_needs_nothing() {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let grace = Duration::from_secs(10);
+    let mut node = crate::lifecycle::fixture::node("head", false);
+    assert_eq!(decide(&node, &MachineStatus::Gone, now, grace), None, "off");
+    crate::lifecycle::begin_start(&mut node, now);
+    assert_eq!(
+        decide(&node, &MachineStatus::Gone, now, grace),
+        Some(Step::Create)
+    );
+    assert_eq!(decide(&node, &MachineStatus::Starting, now, grace), None);
+    node.status = Status::Ready;
+    assert_eq!(decide(&node, &RUNNING, now, grace), None);
+    assert_eq!(decide(&node, &MachineStatus::Gone, now, grace), Some(Step::Lost));
+    node.target_state = TargetState::Terminated;
+    node.state = State::Terminating;
+    assert_eq!(
+        decide(&node, &RUNNING, now, grace),
+        Some(Step::Delete),
+        "nobody listens"
+    );
+    node.claim = Some("x".to_owned());
+    assert_eq!(decide(&node, &RUNNING, now, grace), Some(Step::Tell));
+}

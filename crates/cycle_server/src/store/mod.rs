@@ -23,3 +23,6 @@ pub use nodes::Userdata;
 pub use records::{
     AccountRecord, Cluster, Incoming, MachineFailure, Node, Operation, State, Status, TargetState,
 };
+
+#[cfg(test)]
+mod tests;

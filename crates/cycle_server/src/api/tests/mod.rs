@@ -1,0 +1,8 @@
+//! The API over real connections.
+
+mod access;
+mod clusterlink;
+mod clusters;
+mod events;
+mod lockers;
+mod nodes;
