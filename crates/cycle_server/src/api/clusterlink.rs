@@ -30,12 +30,12 @@ pub(super) async fn userdata(
     let gone = || {
         ApiError::new(
             StatusCode::GONE,
-            format!("The node of userdata `{id}` was terminated"),
+            format!("the node of userdata id `{id}` was terminated"),
         )
     };
     let node = match app.store.userdata(&id).await? {
         Userdata::Unknown => {
-            return Err(ApiError::not_found(format!("There is no userdata `{id}`")));
+            return Err(ApiError::not_found(format!("there is no userdata id `{id}`")));
         }
         Userdata::Ended => return Err(gone()),
         Userdata::Of(node) if node.target_state == TargetState::Terminated => return Err(gone()),
@@ -55,7 +55,7 @@ pub(super) async fn userdata(
         .is_some_and(|claim| secret_matches(secret, claim))
     {
         return Err(ApiError::conflict(format!(
-            "The userdata `{id}` is used by another machine"
+            "the userdata id `{id}` is used by another node"
         )));
     }
     Ok(Json(node_configuration(&app, &node).await?))

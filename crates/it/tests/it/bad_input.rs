@@ -41,11 +41,11 @@ fn a_template_with_an_error_is_refused_whole_with_its_place() {
 fn a_folder_is_initialised_once() {
     let site = Site::initialised();
     let folder = site.server_folder();
-    let before = std::fs::read(folder.join("store.sqlite3")).unwrap();
+    let before = std::fs::read(folder.join("store.db")).unwrap();
     let again = run("cycle_server", &["init", folder.to_str().unwrap()]);
     assert!(again.failure().contains(folder.to_str().unwrap()), "{again:?}");
     assert_eq!(
-        std::fs::read(folder.join("store.sqlite3")).unwrap(),
+        std::fs::read(folder.join("store.db")).unwrap(),
         before,
         "nothing is changed"
     );

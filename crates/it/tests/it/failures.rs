@@ -123,7 +123,7 @@ fn a_blob_or_script_whose_checksum_is_wrong_is_refused() {
     ]);
     let error = run.failure();
     assert!(
-        error.contains("data.bin") && error.contains("checksum"),
+        error.contains("data.bin") && error.contains("expected"),
         "{error}"
     );
     assert!(!target.exists(), "nothing half-written is left");
@@ -136,7 +136,7 @@ fn a_blob_or_script_whose_checksum_is_wrong_is_refused() {
     let record = site.wait_status("demo", "head", "Failed");
     let message = record["StatusMessage"].as_str().unwrap();
     assert!(
-        message.contains("010-nothing.sh") && message.contains("checksum"),
+        message.contains("010-nothing.sh") && message.contains("expected"),
         "{message}"
     );
     site.cyclecloud_in(project.folder(), &["project", "upload", "local"])

@@ -1,6 +1,10 @@
 //! End-to-end tests: the real programs, real sockets, real files. Each test has a site of its own.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a failure is a failed test, also in helpers")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a failure is a failed test, also in helpers"
+)]
 
 mod bad_input;
 mod cluster;

@@ -29,8 +29,8 @@ pub(crate) fn run(args: &DownloadArgs) -> anyhow::Result<()> {
             spec.locker
         )
     })?;
-    let locker = context::open_locker(&membership, &configuration, locker)?;
     context::with_runtime(async {
+        let locker = context::open_locker(&membership, &configuration, locker)?;
         // Without a version the locker holds no manifest to check against; the site's own blobs are still there.
         let manifest = match &spec.version {
             Some(version) => Some(locker.manifest(&project, version).await?),
