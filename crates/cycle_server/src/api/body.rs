@@ -20,6 +20,6 @@ impl<T: DeserializeOwned> FromRequest<SharedApp> for JsonBody<T> {
             .map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))?;
         serde_json::from_slice(&bytes)
             .map(Self)
-            .map_err(|error| ApiError::bad_request(format!("The body is not what is expected: {error}")))
+            .map_err(|error| ApiError::bad_request(format!("the body is not what is expected: {error}")))
     }
 }

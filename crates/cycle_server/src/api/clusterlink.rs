@@ -25,7 +25,7 @@ pub(super) async fn userdata(
 ) -> Result<Json<NodeConfiguration>, ApiError> {
     let secret = bearer(&headers).ok_or_else(ApiError::no_credential)?;
     if !is_secret(secret) {
-        return Err(ApiError::bad_request("The secret is not 64 hexadecimal digits"));
+        return Err(ApiError::bad_request("the secret is not 64 hexadecimal digits"));
     }
     let gone = || {
         ApiError::new(
@@ -69,7 +69,7 @@ pub(super) async fn messages(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     if body.messages.len() > MAX_MESSAGES {
         return Err(ApiError::bad_request(format!(
-            "More than {MAX_MESSAGES} messages at a time"
+            "more than {MAX_MESSAGES} messages at a time"
         )));
     }
     let node_id = &identity.node().id;

@@ -32,12 +32,12 @@ impl ApiError {
 
     /// 401: nobody said who they are.
     pub(crate) fn no_credential() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "Name and password are needed")
+        Self::new(StatusCode::UNAUTHORIZED, "name and password are needed")
     }
 
     /// 401: nobody is that.
     pub(crate) fn wrong_credential() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "Wrong name or password")
+        Self::new(StatusCode::UNAUTHORIZED, "wrong name or password")
     }
 
     /// 403
@@ -52,7 +52,7 @@ impl ApiError {
 
     /// 404 for a cluster.
     pub(super) fn no_cluster(name: &str) -> Self {
-        Self::not_found(format!("There is no cluster `{name}`"))
+        Self::not_found(format!("there is no cluster `{name}`"))
     }
 
     /// 409
@@ -65,7 +65,7 @@ impl ApiError {
         tracing::error!(error = terminal::chain(error), "a request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "The server failed; its log says why",
+            "the server failed to do this; the cause is in its log",
         )
     }
 }

@@ -40,7 +40,7 @@ impl Wanted {
             Some(word) => word
                 .to_ascii_lowercase()
                 .parse()
-                .map_err(|error| ApiError::bad_request(format!("The priority {error}")))?,
+                .map_err(|error| ApiError::bad_request(format!("the priority {error}")))?,
         };
         Ok(EventQuery {
             cluster: self.cluster.clone().filter(|cluster| !cluster.is_empty()),

@@ -40,7 +40,7 @@ pub(super) async fn import(
     let Form(fields) = form.map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))?;
     check_name("the cluster", &name).map_err(|error| ApiError::bad_request(error.to_string()))?;
     if is_true(fields.as_template.as_deref()) {
-        return Err(ApiError::bad_request("Importing as a template is not supported"));
+        return Err(ApiError::bad_request("importing as a template is not supported"));
     }
     let parameters = Arc::new(parameters(&fields)?);
     let file = fields.file.as_deref().unwrap_or("template");
@@ -87,7 +87,7 @@ pub(super) async fn import(
 
 impl From<ImportRefusal> for ApiError {
     fn from(refusal: ImportRefusal) -> Self {
-        Self::conflict(format!("Cannot import: {refusal}"))
+        Self::conflict(format!("cannot import: {refusal}"))
     }
 }
 
@@ -100,12 +100,12 @@ fn parameters(fields: &Fields) -> Result<Map<String, Value>, ApiError> {
         && !format.eq_ignore_ascii_case("json")
     {
         return Err(ApiError::bad_request(format!(
-            "The format `{format}` of the parameters is not supported: use `json`"
+            "the format `{format}` of the parameters is not supported: use `json`"
         )));
     }
     match fields.parameters.as_deref().map(str::trim) {
         None | Some("") => Ok(Map::new()),
         Some(text) => serde_json::from_str(text)
-            .map_err(|error| ApiError::bad_request(format!("The parameters are not a JSON object: {error}"))),
+            .map_err(|error| ApiError::bad_request(format!("the parameters are not a JSON object: {error}"))),
     }
 }

@@ -107,7 +107,7 @@ fn named<'a>(app: &'a App, name: &str) -> Result<&'a Locker, ApiError> {
     if name == LOCKER {
         Ok(&app.locker)
     } else {
-        Err(ApiError::not_found(format!("There is no locker `{name}`")))
+        Err(ApiError::not_found(format!("there is no locker `{name}`")))
     }
 }
 
@@ -144,7 +144,7 @@ async fn allowed<'a>(
     if is_own {
         named(app, name)
     } else {
-        Err(ApiError::forbidden(format!("This node may not read `{path}`")))
+        Err(ApiError::forbidden(format!("this node may not read `{path}`")))
     }
 }
 

@@ -99,7 +99,7 @@ async fn only_accounts(
 }
 
 async fn nothing(request: Request) -> ApiError {
-    ApiError::not_found(format!("There is nothing at `{}`", request.uri().path()))
+    ApiError::not_found(format!("there is nothing at `{}`", request.uri().path()))
 }
 
 async fn wrong_method(request: Request) -> ApiError {

@@ -41,7 +41,7 @@ pub(super) async fn list(
         (Some(id), _) => {
             let found = app.store.operation(id).await?;
             let found = found.filter(|operation| operation.cluster == name);
-            Some(found.ok_or_else(|| ApiError::not_found(format!("There is no operation `{id}`")))?)
+            Some(found.ok_or_else(|| ApiError::not_found(format!("there is no operation `{id}`")))?)
         }
         (None, Some(request)) => {
             let found = app.store.operation_of_request(request).await?;

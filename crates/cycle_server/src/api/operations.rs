@@ -42,7 +42,7 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<OperationStatus>, ApiError> {
     let found = app.store.operation(&id).await?;
-    let found = found.ok_or_else(|| ApiError::not_found(format!("There is no operation `{id}`")))?;
+    let found = found.ok_or_else(|| ApiError::not_found(format!("there is no operation `{id}`")))?;
     Ok(Json(operation_status(&found)))
 }
 

@@ -80,10 +80,10 @@ impl FromRequestParts<SharedApp> for Account {
         match Identity::from_request_parts(parts, app).await? {
             Identity::Account(account) if account.administrator => Ok(account),
             Identity::Account(account) => Err(ApiError::forbidden(format!(
-                "The account `{}` is not an administrator",
+                "the account `{}` is not an administrator",
                 account.name
             ))),
-            Identity::Node(_) => Err(ApiError::forbidden("Nodes may not do this")),
+            Identity::Node(_) => Err(ApiError::forbidden("nodes may not do this")),
         }
     }
 }
@@ -94,7 +94,7 @@ impl FromRequestParts<SharedApp> for NodeIdentity {
     async fn from_request_parts(parts: &mut Parts, app: &SharedApp) -> Result<Self, ApiError> {
         match Identity::from_request_parts(parts, app).await? {
             Identity::Node(node) => Ok(node),
-            Identity::Account(_) => Err(ApiError::forbidden("Only nodes may do this")),
+            Identity::Account(_) => Err(ApiError::forbidden("only nodes may do this")),
         }
     }
 }

@@ -28,11 +28,11 @@ pub fn create_nodes(
 ) -> Result<NodeCreationResult, Refusal> {
     if edit.request_known {
         let id = request.request_id.as_deref().unwrap_or_default();
-        return Err(Refusal(format!("The request id `{id}` was used before")));
+        return Err(Refusal(format!("the request id `{id}` was used before")));
     }
     if edit.cluster.target_state != Some(TargetState::Started) {
         return Err(Refusal(format!(
-            "The cluster `{}` is not started",
+            "the cluster `{}` is not started",
             edit.cluster.name
         )));
     }
@@ -71,16 +71,16 @@ pub(super) fn add_nodes(
     let definition = edit.cluster.definition.clone();
     let Some(array) = definition.array(name) else {
         return Err(Refusal(format!(
-            "There is no node array `{name}` in cluster `{cluster}`"
+            "there is no node array `{name}` in cluster `{cluster}`"
         )));
     };
     if !edit.cluster.active_arrays.contains(name) {
         return Err(Refusal(format!(
-            "The node array `{name}` is new: start the cluster `{cluster}` again to use it"
+            "the node array `{name}` is new: start the cluster `{cluster}` again to use it"
         )));
     }
     if set.count > MAX_COUNT {
-        return Err(Refusal(format!("More than {MAX_COUNT} nodes in one set")));
+        return Err(Refusal(format!("more than {MAX_COUNT} nodes in one set")));
     }
     let (_, _, capacities) = capacity(&edit.cluster, &edit.nodes, array, machines);
     let bucket = pick(&capacities, set)?;
@@ -131,7 +131,7 @@ fn pick<'a>(capacities: &'a [Capacity], set: &NodeCreationSet) -> Result<&'a Cap
     };
     found.ok_or_else(|| {
         Refusal(format!(
-            "The node array `{}` has no machine type `{}`",
+            "the node array `{}` has no machine type `{}`",
             set.nodearray,
             wanted.unwrap_or_default()
         ))
@@ -155,7 +155,7 @@ impl Names {
         let is_pattern = directive(&format).is_some();
         if !is_pattern && set.count > 1 {
             return Err(Refusal(format!(
-                "The name `{format}` has no `%d` and cannot name {} nodes",
+                "the name `{format}` has no `%d` and cannot name {} nodes",
                 set.count
             )));
         }
@@ -186,7 +186,7 @@ impl Names {
                 return Ok(name);
             }
             if !self.is_pattern {
-                return Err(Refusal(format!("There is a node `{name}` already")));
+                return Err(Refusal(format!("there is a node `{name}` already")));
             }
         }
     }

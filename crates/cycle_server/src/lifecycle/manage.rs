@@ -45,11 +45,11 @@ pub fn manage(
 ) -> Result<NodeManagementResult, Refusal> {
     if edit.request_known {
         let id = request.request_id.as_deref().unwrap_or_default();
-        return Err(Refusal(format!("The request id `{id}` was used before")));
+        return Err(Refusal(format!("the request id `{id}` was used before")));
     }
     if request.filter.is_some() {
         return Err(Refusal(
-            "Filter expressions are not supported: name the nodes by `ids`, `names`, `hostnames` or `ip_addresses`"
+            "filter expressions are not supported: name the nodes by `ids`, `names`, `hostnames` or `ip_addresses`"
                 .to_owned(),
         ));
     }
@@ -61,7 +61,7 @@ pub fn manage(
     ];
     if selectors.iter().all(|selector| selector.is_empty()) {
         return Err(Refusal(
-            "The request names no node: give `ids`, `names`, `hostnames` or `ip_addresses`".to_owned(),
+            "the request names no node: give `ids`, `names`, `hostnames` or `ip_addresses`".to_owned(),
         ));
     }
     let definition = edit.cluster.definition.clone();
@@ -143,7 +143,7 @@ fn act(
                 Ok(())
             }
             State::Terminating => Err(format!(
-                "The node `{name}` is being terminated: start it when it is off"
+                "the node `{name}` is being terminated: start it when it is off"
             )),
             State::Starting | State::Started => Ok(()),
         },
@@ -153,7 +153,7 @@ fn act(
             }
             if node.keep_alive {
                 return Err(format!(
-                    "The node `{name}` is kept alive: clear its KeepAlive first"
+                    "the node `{name}` is kept alive: clear its KeepAlive first"
                 ));
             }
             let policy = definition
@@ -161,7 +161,7 @@ fn act(
                 .map_or(ShutdownPolicy::Terminate, |defined| defined.shutdown_policy);
             if action == Action::Shutdown && policy == ShutdownPolicy::Deallocate {
                 return Err(format!(
-                    "The shutdown policy of node `{name}` is Deallocate, which its provider cannot do: terminate it"
+                    "the shutdown policy of node `{name}` is Deallocate, which its provider cannot do: terminate it"
                 ));
             }
             begin_terminate(node);
@@ -178,7 +178,7 @@ fn unknown(edit: &ClusterEdit, request: &NodeManagementRequest) -> Vec<NodeManag
         name: name.to_owned(),
         id: id.to_owned(),
         status: "Error".to_owned(),
-        error: Some(format!("There is no node `{name}{id}` in cluster `{cluster}`")),
+        error: Some(format!("there is no node `{name}{id}` in cluster `{cluster}`")),
     };
     let ids = request
         .ids
