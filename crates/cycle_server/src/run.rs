@@ -239,6 +239,7 @@ struct Server {
     broker: Broker,
     provider: Arc<dyn Provider>,
     http: JoinHandle<std::io::Result<()>>,
+    inbox: JoinHandle<()>,
     inside: Vec<JoinHandle<()>>,
 }
 
@@ -271,12 +272,7 @@ impl Server {
             port: own_port,
             password,
         };
-        inside.push(tokio::spawn(inbox::run(
-            app.clone(),
-            endpoint,
-            orders,
-            Arc::new(ready),
-        )));
+        let inbox = tokio::spawn(inbox::run(app.clone(), endpoint, orders, Arc::new(ready)));
         let http = serve(&app, http)?;
         tokio::time::timeout(BROKER_READY, is_ready.wait_for(|ready| *ready))
             .await
@@ -294,6 +290,7 @@ impl Server {
             broker,
             provider,
             http,
+            inbox,
             inside,
         })
     }
@@ -305,9 +302,10 @@ impl Server {
         if tokio::time::timeout(LAST_REQUESTS, self.http).await.is_err() {
             tracing::warn!("some requests were cut off");
         }
+        // Tasks end by themselves; a panic was reported when it happened.
+        let _ = tokio::time::timeout(LAST_REQUESTS, self.inbox).await;
         self.broker.shutdown().await;
         for task in self.inside {
-            // They end by themselves; a panic was reported when it happened.
             let _ = tokio::time::timeout(LAST_REQUESTS, task).await;
         }
         if let Err(error) = self.app.store.checkpoint().await {

@@ -191,7 +191,8 @@ impl Fragment {
             amqp: address("amqp", amqp)?,
             url: self.url.map(|url| url.trim_end_matches('/').to_owned()),
             heartbeat: Duration::from_secs(heartbeat),
-            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            // `lapin` logs each lost connection many times; our session says it once, with the cause.
+            log: self.log.unwrap_or_else(|| "info,lapin=off".to_owned()),
             machines: Machines {
                 types: self.machine_types,
                 max_nodes: self.limits.max_nodes.unwrap_or(10_000),
