@@ -224,7 +224,7 @@ mod tests {
             manage(&mut edit, Action::Start, &filter, NOW)
                 .unwrap_err()
                 .0
-                .contains("Filter")
+                .contains("filter")
         );
     }
 

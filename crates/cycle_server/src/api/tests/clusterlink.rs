@@ -13,7 +13,7 @@ async fn the_first_secret_wins_and_may_come_again() {
     let again = bench.join("head", &secret('a')).await.expect(200).json();
     assert_eq!(first, again);
     let other = bench.join("head", &secret('b')).await.expect(409);
-    assert!(other.error().contains("another machine"));
+    assert!(other.error().contains("another node"));
 }
 
 #[tokio::test]
