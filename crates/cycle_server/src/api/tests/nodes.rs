@@ -97,7 +97,7 @@ async fn managing_needs_a_selector_and_knows_no_filters() {
     let bench = Bench::started().await;
     for (body, word) in [
         (json!({}), "names no node"),
-        (json!({"filter": "State === \"Started\""}), "Filter"),
+        (json!({"filter": "State === \"Started\""}), "filter"),
     ] {
         let answer = bench
             .call("POST", "/clusters/demo/nodes/terminate", Some(body))
