@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use link::local::{DELIVER, DELIVER_PATIENCE, DeliveryState, STATUS};
+use node::socket::with_short_name;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -30,8 +31,8 @@ impl Socket {
     /// Listens. The caller holds the daemon's lock, so a file that is there is left over.
     pub(crate) fn bind(path: PathBuf) -> anyhow::Result<Self> {
         durable::remove(&path)?;
-        let listener =
-            UnixListener::bind(&path).with_context(|| format!("cannot listen at `{}`", path.display()))?;
+        let listener = with_short_name(&path, |name| UnixListener::bind(name))
+            .with_context(|| format!("cannot listen at `{}`", path.display()))?;
         // Root and the group of the node's data.
         fs::set_permissions(&path, Permissions::from_mode(0o660))
             .with_context(|| format!("cannot set the permissions of `{}`", path.display()))?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use node::socket::with_short_name;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +141,7 @@ pub fn deliver(socket: &Path) -> Result<Delivery, Error> {
 /// Tells the daemon that something waits, and does not wait for an answer. Without a daemon there is nobody
 /// to tell.
 pub fn knock(socket: &Path) {
-    if let Ok(mut stream) = UnixStream::connect(socket) {
+    if let Ok(mut stream) = with_short_name(socket, |name| UnixStream::connect(name)) {
         let _ = stream.set_write_timeout(Some(Duration::from_millis(100)));
         let _ = stream.write_all(format!("{DELIVER}\n").as_bytes());
     }
@@ -162,7 +163,7 @@ fn ask<T: DeserializeOwned>(socket: &Path, question: &str, patience: Duration) -
             source,
         },
     };
-    let mut stream = UnixStream::connect(socket).map_err(failed)?;
+    let mut stream = with_short_name(socket, |name| UnixStream::connect(name)).map_err(failed)?;
     stream
         .set_read_timeout(Some(patience))
         .and_then(|()| stream.set_write_timeout(Some(patience)))

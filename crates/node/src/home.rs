@@ -16,6 +16,8 @@ pub const GROUP: &str = "cyclecloud";
 
 const DEFAULT_HOME: &str = "/opt/cycle/jetpack";
 const DEFAULT_CLUSTER_INIT: &str = "/mnt/cluster-init";
+/// The files that this process has open, by number (proc(5)).
+pub(crate) const OPEN_FILES: &str = "/proc/self/fd";
 pub(crate) const MACHINE_ID: &str = "/etc/machine-id";
 pub(crate) const PROC: &str = "/proc";
 /// Runs scripts that do not name an interpreter.

@@ -22,6 +22,7 @@ pub mod log;
 mod python;
 pub mod random;
 pub mod settings;
+pub mod socket;
 pub mod trace;
 mod version;
 

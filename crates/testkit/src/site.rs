@@ -59,8 +59,11 @@ impl Site {
 
     /// A site whose server was never started.
     pub fn initialised() -> Self {
-        // Short, because the path of a unix socket has at most 107 bytes.
-        let folder = tempfile::Builder::new().prefix("jp").tempdir().unwrap();
+        // Deeper than the address of a socket can name.
+        let folder = tempfile::Builder::new()
+            .prefix(&"a-deep-folder-".repeat(6))
+            .tempdir()
+            .unwrap();
         let site = Self {
             folder,
             server: None,

@@ -121,7 +121,7 @@ pub(super) async fn run(
         }
         tracing::warn!(
             node = node_id,
-            "the machine of node `{node_id}` died: {reason}; it starts again in {pause:?}"
+            "the machine of node `{node_id}` ended: {reason}; unless it is taken away it starts again in {pause:?}"
         );
         let until = Instant::now() + pause;
         inner.set(&node_id, Condition::Dead { reason, until });
