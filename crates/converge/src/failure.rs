@@ -2,23 +2,8 @@
 
 use std::error::Error;
 
+use node::trace::chain;
 use protocol::{ClusterInitSpec, ConvergeFailure};
-
-/// An error and its causes in one line: `cannot read `x`: permission denied`.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Some errors repeat their cause.
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
 
 /// A failure that belongs to a spec but to none of its scripts.
 pub(crate) fn of_spec(spec: &ClusterInitSpec, message: String, recommendation: &str) -> Box<ConvergeFailure> {
@@ -32,7 +17,7 @@ pub(crate) fn of_spec(spec: &ClusterInitSpec, message: String, recommendation: &
 }
 
 /// A failure of this machine.
-pub(crate) fn of_machine(error: &dyn Error) -> Box<ConvergeFailure> {
+pub(crate) fn of_machine(error: &(dyn Error + 'static)) -> Box<ConvergeFailure> {
     Box::new(ConvergeFailure {
         message: chain(error),
         ..ConvergeFailure::default()

@@ -68,7 +68,11 @@ impl Ledger {
             Recovered::Read(ledger) => Ok(Some(ledger)),
             Recovered::Absent => Ok(None),
             Recovered::MovedAside { to, error } => {
-                tracing::warn!("{}; it was moved to `{}`", crate::chain(&error), to.display());
+                tracing::warn!(
+                    "{}; it was moved to `{}`",
+                    node::trace::chain(&error),
+                    to.display()
+                );
                 Ok(None)
             }
         }

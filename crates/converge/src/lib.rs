@@ -21,7 +21,6 @@ mod session;
 mod stage;
 mod sync;
 
-pub use failure::chain;
 pub use ledger::{Ledger, Status};
 pub use plan::{Options, Plan};
 pub use report::{Event, Progress, Reporter, SkipReason};

@@ -1,5 +1,6 @@
 //! Running the scripts of all specs.
 
+use node::trace::chain;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use protocol::{ClusterInitSpec, ConvergeFailure};
 
 use crate::markers::Markers;
 use crate::report::{Event, Reporter, SkipReason};
-use crate::{ConvergeError, Plan, Script, Session, chain, failure};
+use crate::{ConvergeError, Plan, Script, Session, failure};
 
 /// How much of the end of a script's output goes into a failure.
 const TAIL_BYTES: usize = 4 << 10;
@@ -232,7 +233,7 @@ fn not_started(script: &Script, error: &CommandError) -> Box<ConvergeFailure> {
 }
 
 /// Something around the script went wrong.
-fn problem(script: &Script, error: &dyn Error) -> Box<ConvergeFailure> {
+fn problem(script: &Script, error: &(dyn Error + 'static)) -> Box<ConvergeFailure> {
     of_script(script, &chain(error), "")
 }
 

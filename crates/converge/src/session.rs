@@ -187,7 +187,7 @@ impl<'a> Session<'a> {
         self.ledger.failure = Some(failure.clone());
         if let Err(error) = self.finish(Status::Failed) {
             // The failure itself matters more than that it could not be noted.
-            tracing::error!("{}", crate::chain(&error));
+            tracing::error!("{}", node::trace::chain(&error));
         }
         ConvergeError::Failed(Box::new(failure))
     }

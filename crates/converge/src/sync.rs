@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use locker::project::{Manifest, SpecFile, manifest_path};
 use locker::{Error as LockerError, Locker};
+use node::trace::chain;
 use protocol::{ClusterInitSpec, ConvergeFailure, check_name};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::report::Event;
 use crate::stage::{Stage, StageError, Stamp};
-use crate::{Plan, chain, failure, files};
+use crate::{Plan, failure, files};
 
 /// What became of one spec.
 #[derive(Debug)]

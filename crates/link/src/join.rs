@@ -258,7 +258,7 @@ impl Membership {
                 Recovered::MovedAside { to, error } => {
                     tracing::warn!(
                         "{}; it was moved to `{}`",
-                        crate::session::chain(&error),
+                        node::trace::chain(&error),
                         to.display()
                     );
                     None

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use node::backoff::Backoff;
 use node::clock::Clock;
+use node::trace::chain;
 use protocol::{Envelope, Heartbeat, MessageType, Transport};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -266,19 +267,4 @@ impl Worker {
         let now = self.options.clock.now();
         Some(self.options.sender.envelope(now, MessageType::Heartbeat, data))
     }
-}
-
-/// The error and its causes in one line, each said once.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }

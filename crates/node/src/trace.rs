@@ -1,5 +1,6 @@
 //! What programs say through `tracing`, as lines of a log.
 
+use std::error::Error;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -53,6 +54,22 @@ impl<S: Subscriber> Layer<S> for LogLayer {
             echo(level, &text);
         }
     }
+}
+
+/// An error and its causes in one line, for logs and messages: ``cannot read `x`: permission denied``.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some errors repeat their cause.
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 #[derive(Default)]

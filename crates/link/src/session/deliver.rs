@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::{LinkState, chain};
+use node::trace::chain;
+
+use super::LinkState;
 use crate::local::{Delivery, DeliveryState};
 use crate::outbox::Outbox;
 

@@ -1,5 +1,6 @@
 //! The two ways out of the outbox.
 
+use node::trace::chain;
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use futures_util::FutureExt;
 use protocol::Envelope;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use super::{Over, Worker, chain};
+use super::{Over, Worker};
 use crate::amqp::{self, AmqpSession, Outcome, Pending};
 use crate::https;
 use crate::outbox::Entry;
