@@ -18,6 +18,7 @@ use lapin::{
 };
 use protocol::{Amqp, Command, Envelope, topology};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 
 use crate::tls;
 
@@ -25,6 +26,9 @@ use crate::tls;
 const HEARTBEAT: u16 = 60;
 /// From the first packet to the open channel.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the broker may take to confirm a message. Longer than it needs to notice that its disk is full and to
+/// recover; a connection that says nothing for so long is given up, and the message is sent again over the next.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(90);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands that the broker sends ahead of our acknowledgement.
 const PREFETCH: u16 = 10;
@@ -42,6 +46,12 @@ pub enum Error {
         /// What happened.
         #[source]
         source: lapin::Error,
+    },
+    /// A message was not confirmed in time.
+    #[error("no confirmation from `{address}` within {} seconds", CONFIRM_TIMEOUT.as_secs())]
+    Unconfirmed {
+        /// `host:port`.
+        address: String,
     },
     /// No open connection in time.
     #[error("no AMQP connection to `{address}` within {} seconds", CONNECT_TIMEOUT.as_secs())]
@@ -187,16 +197,22 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Pending {
     confirm: PublisherConfirm,
+    deadline: Instant,
     address: String,
 }
 
 impl Pending {
     /// Waits for the broker. Dropping the future between two polls loses nothing.
     pub(crate) async fn outcome(&mut self) -> Result<Outcome, Error> {
-        let confirmation = (&mut self.confirm).await.map_err(|source| Error::Connection {
-            address: self.address.clone(),
-            source,
-        })?;
+        let confirmation = tokio::time::timeout_at(self.deadline, &mut self.confirm)
+            .await
+            .map_err(|_| Error::Unconfirmed {
+                address: self.address.clone(),
+            })?
+            .map_err(|source| Error::Connection {
+                address: self.address.clone(),
+                source,
+            })?;
         match confirmation {
             Confirmation::Ack(None) | Confirmation::NotRequested => Ok(Outcome::Confirmed),
             Confirmation::Ack(Some(returned)) => Ok(Outcome::Returned(format!(
@@ -294,6 +310,7 @@ impl AmqpSession {
             .map_err(|error| self.target.failed(error))?;
         Ok(Pending {
             confirm,
+            deadline: Instant::now() + CONFIRM_TIMEOUT,
             address: self.target.address(),
         })
     }

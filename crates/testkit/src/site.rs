@@ -95,6 +95,15 @@ impl Site {
     /// With the server's log when it does not answer.
     #[track_caller]
     pub fn start(&mut self) {
+        self.start_with_home(None);
+    }
+
+    /// [`Site::start`] by somebody whose shell has this `CYCLECLOUD_HOME`.
+    ///
+    /// # Panics
+    /// With the server's log when it does not answer.
+    #[track_caller]
+    pub fn start_with_home(&mut self, home: Option<&Path>) {
         assert!(self.server.is_none(), "the server runs already");
         let address = |url: &str| {
             url.split_once("://")

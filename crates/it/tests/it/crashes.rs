@@ -224,3 +224,14 @@ fn a_node_that_starts_while_the_server_is_away_joins_later() {
     site.start();
     site.wait_status("demo", "head", "Ready");
 }
+
+#[test]
+fn a_server_started_from_the_shell_of_a_node_outlives_the_node() {
+    let mut site = ready_site();
+    let head = site.node("demo", "head");
+    site.kill();
+    site.start_with_home(Some(&head.home));
+    site.cyclecloud(&["terminate_cluster", "demo"]).success();
+    site.wait_status("demo", "head", "Off");
+    site.stop();
+}
