@@ -116,6 +116,7 @@ impl Site {
             .args(["--http", &address(&self.http), "--amqp", &address(&self.amqp)])
             .into_command();
         let child = command
+            .envs(home.map(|home| ("CYCLECLOUD_HOME", home)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log_file)

@@ -88,17 +88,37 @@ fn has_home(pid: i32, home: &Path) -> bool {
     })
 }
 
-/// All processes of the node with this home.
+/// All processes of the node with this home. This server and what it was started from are none of them, even when
+/// somebody started it from a shell that looks at the node.
 pub(super) fn all_of(home: &Path) -> Vec<Process> {
+    let ours = own_line();
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| has_home(*pid, home))
+        .filter(|pid| !ours.contains(pid) && has_home(*pid, home))
         .filter_map(Process::now)
         .collect()
+}
+
+/// This process, its parent, and so on.
+fn own_line() -> Vec<i32> {
+    let mut line = Vec::new();
+    let mut next = i32::try_from(std::process::id()).ok();
+    while let Some(pid) = next.filter(|pid| *pid > 1 && !line.contains(pid)) {
+        line.push(pid);
+        next = parent(pid);
+    }
+    line
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(')')?;
+    // Field 4 of proc(5).
+    rest.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// A daemon of this home that nobody wrote down: it leads its process group and runs this program.
