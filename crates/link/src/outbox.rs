@@ -4,7 +4,6 @@
 //! them. All writers and the remover hold the lock `.lock` in the folder, so that a temporary file without a
 //! lock holder is a leftover of a program that was killed.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -308,20 +307,6 @@ impl Outbox {
         }
         durable::sync_folder(&self.folder)?;
         Ok(())
-    }
-
-    /// How many messages of each kind wait. For people.
-    ///
-    /// # Errors
-    /// As [`Outbox::waiting`] and [`Outbox::read`].
-    pub fn count_by_kind(&self) -> Result<BTreeMap<&'static str, usize>, Error> {
-        let mut kinds = BTreeMap::new();
-        for entry in self.waiting()? {
-            if let Message::Read(envelope) = self.read(&entry)? {
-                *kinds.entry(envelope.kind.as_str()).or_insert(0) += 1;
-            }
-        }
-        Ok(kinds)
     }
 
     fn last_sequence(&self) -> Result<u64, Error> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Level, Priority};
@@ -111,9 +110,6 @@ pub struct ConvergeFailure {
     /// What a person can do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recommendation: Option<String>,
-    /// When the daemon will try again, if it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_attempt: Option<Timestamp>,
 }
 
 /// Data of a `heartbeat` message.

@@ -160,6 +160,7 @@ async fn what_is_confirmed_survives_kill() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut known = Known::default();
+    let mut noticed = 0;
     for _ in 0..ROUNDS {
         let (mut server, address) = spawn(folder.path());
         let (connection, channel) = connect(&address).await;
@@ -173,7 +174,10 @@ async fn what_is_confirmed_survives_kill() {
             server.0.wait().unwrap();
         });
         tokio::select! {
-            ended = work(&channel, &mut known) => assert!(ended.is_err()),
+            ended = work(&channel, &mut known) => {
+                assert!(ended.is_err());
+                noticed += 1;
+            }
             // A client may wait for ever for an answer that died on its way: it is the broker that is tested.
             () = async {
                 killer.await.unwrap();
@@ -181,6 +185,10 @@ async fn what_is_confirmed_survives_kill() {
             } => {}
         }
     }
+    assert!(
+        noticed > ROUNDS / 2,
+        "clients notice the end of a broker: {noticed} of {ROUNDS}"
+    );
     assert!(
         known.gone.len() > ROUNDS * 10,
         "too little was done: {}",

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::Refusal;
 use super::limits::{Capacity, Machines, capacity};
-use super::node::{Place, begin_start, new_node, news};
+use super::news::news;
+use super::node::{Place, begin_start, new_node};
 use crate::store::{ClusterEdit, Operation, TargetState};
 
 /// Most nodes of one set.

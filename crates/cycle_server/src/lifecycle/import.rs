@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use protocol::{Level, Priority};
 use serde_json::{Map, Value};
 
+use super::news::cluster_news;
 use super::node::{Place, new_node};
-use super::start::cluster_news;
 use crate::store::{ClusterEdit, Node, State, TargetState};
 use crate::template::{ClusterDefinition, SpecReference};
 

@@ -6,7 +6,8 @@ use protocol::{Level, Priority};
 use uuid::Uuid;
 
 use super::Refusal;
-use super::node::{begin_start, begin_terminate, news};
+use super::news::news;
+use super::node::{begin_start, begin_terminate};
 use crate::store::{ClusterEdit, NewEvent, Node, Operation, State, Status, TargetState};
 use crate::template::{ClusterDefinition, ShutdownPolicy};
 

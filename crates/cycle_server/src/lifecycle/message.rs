@@ -6,7 +6,8 @@ use protocol::{
     Priority, Shutdown,
 };
 
-use super::node::{begin_terminate, news};
+use super::news::news;
+use super::node::begin_terminate;
 use crate::store::{Incoming, NewEvent, Node, State, Status, TargetState};
 
 /// Longest text of an event or a status message, in bytes.

@@ -8,6 +8,7 @@ mod import;
 mod limits;
 mod manage;
 mod message;
+mod news;
 mod node;
 mod start;
 
@@ -19,9 +20,8 @@ pub use import::{ImportRefusal, import};
 pub use limits::{Capacity, Limit, MachineType, Machines, capacity};
 pub use manage::{Action, manage, retry};
 pub use message::apply;
-pub use node::{
-    begin_start, begin_terminate, keep_machine_failure, machine_is_there, news, settle_terminated,
-};
+pub use news::news;
+pub use node::{begin_start, begin_terminate, keep_machine_failure, machine_is_there, settle_terminated};
 pub use start::{settle, start, terminate};
 
 /// Why a request cannot be carried out. Its text is for people.

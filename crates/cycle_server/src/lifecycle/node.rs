@@ -1,11 +1,10 @@
 //! The life of one node.
 
 use jiff::{SignedDuration, Timestamp};
-use protocol::{Level, Priority};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::store::{MachineFailure, NewEvent, Node, State, Status, TargetState};
+use crate::store::{MachineFailure, Node, State, Status, TargetState};
 use crate::template::NodeDefinition;
 
 /// Pause before a failed machine is tried again; doubled with each failure.
@@ -140,25 +139,6 @@ pub fn keep_machine_failure(node: &mut Node, cause: String, now: Timestamp) {
         attempts,
         next: now.saturating_add(pause).unwrap_or(Timestamp::MAX),
     });
-}
-
-/// An event about a node.
-pub fn news(
-    node: &Node,
-    now: Timestamp,
-    level: Level,
-    priority: Priority,
-    message: impl Into<String>,
-) -> NewEvent {
-    NewEvent {
-        time: now,
-        cluster: Some(node.cluster.clone()),
-        node: Some(node.name.clone()),
-        level,
-        priority,
-        category: "node",
-        message: message.into(),
-    }
 }
 
 fn forget_machine(node: &mut Node) {

@@ -7,8 +7,9 @@ use protocol::{Level, Priority};
 use super::create::add_nodes;
 use super::import::drop_orphans;
 use super::limits::Machines;
-use super::node::{begin_start, begin_terminate, news};
-use crate::store::{Cluster, ClusterEdit, NewEvent, Node, State, Status, TargetState};
+use super::news::{cluster_news, news};
+use super::node::{begin_start, begin_terminate};
+use crate::store::{ClusterEdit, Node, State, Status, TargetState};
 use crate::template::ArrayDefinition;
 
 /// The cluster shall run. [`settle`] makes its nodes. Started again while it runs, it gets what its template
@@ -145,25 +146,6 @@ fn state(edit: &ClusterEdit, target: TargetState) -> State {
                 State::Terminating
             }
         }
-    }
-}
-
-/// An event about a cluster.
-pub(super) fn cluster_news(
-    cluster: &Cluster,
-    now: Timestamp,
-    level: Level,
-    priority: Priority,
-    message: impl Into<String>,
-) -> NewEvent {
-    NewEvent {
-        time: now,
-        cluster: Some(cluster.name.clone()),
-        node: None,
-        level,
-        priority,
-        category: "cluster",
-        message: message.into(),
     }
 }
 
