@@ -17,15 +17,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("broker", &["durable"]),
     ("locker", &["durable", "protocol"]),
     ("node", &["durable", "protocol"]),
+    ("facts", &["node"]),
     ("link", &["durable", "node", "protocol"]),
     ("converge", &["durable", "locker", "node", "protocol"]),
     (
         "jetpack",
         &[
-            "converge", "durable", "link", "locker", "node", "protocol", "terminal",
+            "converge", "durable", "facts", "link", "locker", "node", "protocol", "terminal",
         ],
     ),
-    ("jetpackd", &["durable", "link", "node", "protocol", "terminal"]),
+    (
+        "jetpackd",
+        &["durable", "facts", "link", "node", "protocol", "terminal"],
+    ),
     (
         "cycle_server",
         &["broker", "durable", "locker", "protocol", "terminal"],
@@ -45,8 +49,10 @@ const FOR_TESTS: &[(&str, &[&str])] = &[
 
 /// The root of the repository.
 pub(crate) fn repository() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    // At run time, where cargo says it: a target folder may outlive the folder that it was built in.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().unwrap_or(&here).to_owned()
 }
 
 /// Compares the manifests of the workspace with the lists above.

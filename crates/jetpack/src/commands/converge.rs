@@ -1,5 +1,6 @@
 //! `jetpack converge`.
 
+use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
@@ -17,8 +18,33 @@ use terminal::ResultExt;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::Telling;
-use crate::cli::{ConvergeArgs, Mode};
 use crate::context;
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvergeArgs {
+    /// Only run the cluster-init scripts that are on this machine already
+    #[arg(long)]
+    pub(crate) cluster_init: bool,
+
+    /// Also run scripts that succeeded before
+    #[arg(long)]
+    pub(crate) rerun_scripts: bool,
+
+    /// Why it is run; jetpackd says install
+    #[arg(long, value_enum, value_name = "MODE", default_value = "manual")]
+    pub(crate) mode: Mode,
+}
+
+/// Why a converge is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Somebody typed it
+    Manual,
+    /// The node becomes one
+    Install,
+    /// It was due
+    Maintenance,
+}
 
 /// Converges once. Fails when another converge is at work.
 pub(crate) fn run(args: &ConvergeArgs) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! `jetpack download`.
 
+use clap::Args;
 use std::env;
 use std::path::{Component, Path, PathBuf};
 
@@ -8,8 +9,20 @@ use node::settings::Settings;
 use protocol::{ClusterInitSpec, NodeConfiguration, check_name};
 use terminal::ResultExt;
 
-use crate::cli::DownloadArgs;
 use crate::context;
+
+#[derive(Debug, Args)]
+pub(crate) struct DownloadArgs {
+    /// Name of the blob; it may have folders
+    pub(crate) file: String,
+
+    /// File or folder to write to; if not given, the current folder
+    pub(crate) dest: Option<PathBuf>,
+
+    /// Project of the blob; scripts of a project need not say it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+}
 
 /// Downloads one blob to a file, whole or not at all.
 pub(crate) fn run(args: &DownloadArgs) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! `jetpack initialize`.
 
+use clap::Args;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -14,8 +15,26 @@ use node::settings::Settings;
 use protocol::check_name;
 use terminal::ResultExt;
 
-use crate::cli::InitializeArgs;
 use crate::context;
+
+#[derive(Debug, Args)]
+pub(crate) struct InitializeArgs {
+    /// URL of the server
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: String,
+
+    /// The id that the server gave for this start of the machine
+    #[arg(long, value_name = "ID")]
+    pub(crate) userdata: String,
+
+    /// Certificate of the server's authority (PEM); only servers that it has signed are trusted
+    #[arg(long, value_name = "FILE", conflicts_with = "ca_fingerprint")]
+    pub(crate) ca: Option<PathBuf>,
+
+    /// SHA-256 of that certificate, 64 hex digits; the certificate itself is fetched from the server
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) ca_fingerprint: Option<String>,
+}
 
 /// Makes the home and joins. A server that refuses leaves everything as it was; one that is away does not.
 pub(crate) fn run(args: &InitializeArgs) -> anyhow::Result<()> {

@@ -1,46 +1,30 @@
 //! `jetpack log`.
 
-use link::local::{self, Delivery, DeliveryState};
-use link::outbox::Outbox;
-use node::clock::{Clock, SystemClock};
-use protocol::{Log, MessageType};
+use clap::Args;
+use protocol::{Level, Log, MessageType, Priority};
 
-use crate::cli::LogArgs;
-use crate::context;
+use crate::deliver::send;
 
-/// Puts the message into the outbox, then asks the daemon to deliver it. Once it is in the outbox it is not lost, so a
-/// server that is away is news and no failure.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// The text
+    pub(crate) message: String,
+
+    /// What kind of news it is: info, warn, error
+    #[arg(short, long, default_value = "info", value_name = "LEVEL")]
+    pub(crate) level: Level,
+
+    /// How much it matters: low, medium, high; if not given, high for errors and medium otherwise
+    #[arg(short, long, value_name = "PRIORITY")]
+    pub(crate) priority: Option<Priority>,
+}
+
+/// Writes the message to the event log of the server.
 pub(crate) fn run(args: &LogArgs) -> anyhow::Result<()> {
-    let home = context::initialized_home()?;
-    let settings = context::settings(&home)?;
     let log = Log {
         level: args.level,
         priority: args.priority.unwrap_or(args.level.default_priority()),
         message: args.message.clone(),
     };
-    let sender = link::join::sender(&settings);
-    Outbox::new(home.outbox()).enqueue(&sender, SystemClock.now(), MessageType::Log, &log)?;
-    match local::deliver(&home.jetpackd_socket()) {
-        Ok(Delivery {
-            state: DeliveryState::Delivered,
-            ..
-        }) => {}
-        Ok(Delivery { state, reason }) => {
-            let why = match state {
-                DeliveryState::Away => "the server is away",
-                _ => "the server has not confirmed the message yet",
-            };
-            let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            terminal::note(format_args!(
-                "{why}{reason}; the message is kept and will be delivered"
-            ));
-        }
-        Err(error) => {
-            let error = terminal::chain(&error);
-            terminal::note(format_args!(
-                "{error}; the message is kept and will be delivered to the server"
-            ));
-        }
-    }
-    Ok(())
+    send(MessageType::Log, &log)
 }

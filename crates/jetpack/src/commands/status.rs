@@ -1,5 +1,6 @@
 //! `jetpack status`.
 
+use clap::Args;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -12,8 +13,14 @@ use node::settings::IdentitySettings;
 use serde::Serialize;
 
 use super::progress;
-use crate::cli::StatusArgs;
 use crate::context;
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// Everything that is shown, and what `--json` prints.
 #[derive(Debug, Serialize)]
