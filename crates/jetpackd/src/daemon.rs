@@ -253,6 +253,8 @@ impl<'a> Daemon<'a> {
         let message = Shutdown {
             reason: reason.to_owned(),
             confirmed: true,
+            cause: None,
+            policy: None,
         };
         let sender = link::join::sender_of(&self.configuration);
         let now = self.clock.now();

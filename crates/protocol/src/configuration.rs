@@ -35,6 +35,9 @@ pub struct NodeConfiguration {
     /// The specs of this node, in the order in which they run.
     #[serde(default)]
     pub cluster_init_specs: Vec<ClusterInitSpec>,
+    /// Who may log in to this node.
+    #[serde(default)]
+    pub users: Vec<NodeUser>,
     /// The `[[[configuration]]]` tree, with the server's `cyclecloud.*` keys merged in.
     #[serde(default)]
     pub configuration: Map<String, Value>,
@@ -97,4 +100,23 @@ pub struct ClusterInitSpec {
     /// Whether a node may go on without it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+}
+
+/// Somebody who may log in to a node. The names of the members are those of `jetpack users --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeUser {
+    /// Name for people.
+    pub full_name: String,
+    /// Whether the user may become root.
+    pub is_admin: bool,
+    /// Whether the cluster belongs to the user.
+    pub is_owner: bool,
+    /// Name of the account on the node.
+    pub name: String,
+    /// Public keys in the form of `authorized_keys` (sshd(8)), one each, with a line end.
+    #[serde(default)]
+    pub public_keys: Vec<String>,
+    /// Number of the account on every node.
+    pub uid: u32,
 }

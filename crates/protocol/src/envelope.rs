@@ -46,22 +46,22 @@ pub enum MessageType {
     Installation,
     /// Verdicts of HealthCheck.
     Health,
-    /// `jetpack condition`.
+    /// `jetpack condition`: [`crate::Condition`].
     Condition,
-    /// `jetpack autoscale`.
+    /// `jetpack autoscale`: [`crate::Autoscale`].
     Autoscale,
     /// `jetpack shutdown`, and the last word of a node that was told to terminate:
     /// [`crate::Shutdown`].
     Shutdown,
-    /// `jetpack props`.
+    /// `jetpack props`: [`crate::Properties`].
     Props,
     /// State of the accounts on the node.
     Users,
-    /// Result of `jetpack test`.
+    /// Result of `jetpack test`: [`crate::TestReport`].
     Test,
     /// Sign of life: [`crate::Heartbeat`].
     Heartbeat,
-    /// `jetpack send`.
+    /// `jetpack send`: [`crate::Custom`].
     Custom,
 }
 

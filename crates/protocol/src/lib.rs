@@ -13,14 +13,22 @@ mod envelope;
 mod event;
 mod ids;
 mod message;
+mod report;
 pub mod rest;
 pub mod topology;
 mod tree;
 
 pub use command::{Command, CommandKind};
-pub use configuration::{Amqp, ClusterInitSpec, LockerRef, NodeConfiguration, Transport};
+pub use configuration::{Amqp, ClusterInitSpec, LockerRef, NodeConfiguration, NodeUser, Transport};
 pub use envelope::{Envelope, MessageType, Messages};
 pub use event::{Event, Level, Priority, WordError};
 pub use ids::{IdError, check_name};
-pub use message::{ConvergeFailure, Heartbeat, Installation, InstallationStatus, Log, Phase, Shutdown};
+pub use message::{
+    ConvergeFailure, Heartbeat, Installation, InstallationStatus, Log, Phase, Shutdown, ShutdownCause,
+    ShutdownPolicy,
+};
+pub use report::{
+    AUTOSCALE_EXPIRATION, Autoscale, Condition, ConditionStatus, Custom, DEFAULT_ARRAY, IssueUpload,
+    Properties, STANDARD_REQUEST_SET, TestFailure, TestReport,
+};
 pub use tree::{lookup, merge, set_dotted};

@@ -128,8 +128,35 @@ pub struct Heartbeat {
 /// Data of a `shutdown` message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shutdown {
-    /// Why the node goes.
+    /// Why the node goes, for people.
     pub reason: String,
     /// True when the node only confirms that it obeyed the server; false when it asks.
     pub confirmed: bool,
+    /// Why it asks, for the server: an idle node stays while it is needed, an unhealthy one is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<ShutdownCause>,
+    /// What it asks for; none: what the node's `ShutdownPolicy` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ShutdownPolicy>,
+}
+
+/// Why a node asks to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShutdownCause {
+    /// It has nothing to do.
+    Idle,
+    /// It is broken.
+    Unhealthy,
+}
+
+/// What a shutdown does with the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShutdownPolicy {
+    /// The machine is deleted.
+    #[default]
+    Terminate,
+    /// The machine is stopped and keeps its disks.
+    Deallocate,
 }

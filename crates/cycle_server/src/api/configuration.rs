@@ -78,6 +78,7 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
         heartbeat_seconds: app.settings.heartbeat.as_secs(),
         lockers: BTreeMap::from([(LOCKER.to_owned(), own)]),
         cluster_init_specs: specs,
+        users: Vec::new(),
         configuration: tree,
     })
 }

@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use protocol::rest::{NodeManagementEntry, NodeManagementRequest, NodeManagementResult};
-use protocol::{Level, Priority};
+use protocol::{Level, Priority, ShutdownPolicy};
 use uuid::Uuid;
 
 use super::Refusal;
 use super::news::news;
 use super::node::{begin_start, begin_terminate};
 use crate::store::{ClusterEdit, NewEvent, Node, Operation, State, Status, TargetState};
-use crate::template::{ClusterDefinition, ShutdownPolicy};
+use crate::template::ClusterDefinition;
 
 /// What to do to nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

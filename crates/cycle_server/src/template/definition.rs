@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::ShutdownPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -88,17 +89,6 @@ pub struct ArrayDefinition {
     /// Most cores; none: no limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_core_count: Option<u32>,
-}
-
-/// What `POST …/nodes/shutdown` does to a node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ShutdownPolicy {
-    /// The machine is deleted.
-    #[default]
-    Terminate,
-    /// The machine is stopped and keeps its disks.
-    Deallocate,
 }
 
 /// One `[[[cluster-init]]]` of a node.

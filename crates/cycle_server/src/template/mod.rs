@@ -18,7 +18,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use definition::{ArrayDefinition, ClusterDefinition, NodeDefinition, ShutdownPolicy, SpecReference};
+pub use definition::{ArrayDefinition, ClusterDefinition, NodeDefinition, SpecReference};
 pub use error::{Position, TemplateError};
 pub use parser::parse;
 pub use resolve::resolve;

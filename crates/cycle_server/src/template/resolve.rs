@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use protocol::ShutdownPolicy;
 use serde_json::{Map, Value};
 
-use super::definition::{ArrayDefinition, ClusterDefinition, NodeDefinition, ShutdownPolicy, SpecReference};
+use super::definition::{ArrayDefinition, ClusterDefinition, NodeDefinition, SpecReference};
 use super::error::{Position, TemplateError};
 use super::inherit::{DEFAULTS, Family, owner};
 use super::lexer::short;
