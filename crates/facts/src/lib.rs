@@ -2,3 +2,10 @@
 //!
 //! It reads files below a root and asks the kernel; it starts no process unless somebody asks for facts that need one.
 //! It knows nothing of clusters or of a server.
+
+mod collect;
+mod machine;
+mod plugins;
+
+pub use collect::{Selection, collect};
+pub use machine::Machine;

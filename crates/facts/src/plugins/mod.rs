@@ -1,0 +1,20 @@
+//! The plugins, one file each, named as in Ohai.
+
+use serde_json::{Map, Value};
+
+use crate::machine::Machine;
+
+mod os;
+
+/// One source of facts.
+pub(crate) struct Plugin {
+    /// The top-level attributes that it sets.
+    pub(crate) provides: &'static [&'static str],
+    /// Whether it runs only when it is asked for by name, for what it costs.
+    pub(crate) on_demand: bool,
+    /// Sets the attributes. A plugin whose source is not there sets nothing.
+    pub(crate) collect: fn(&Machine, &mut Map<String, Value>),
+}
+
+/// In this order: a plugin may read what those before it have set.
+pub(crate) const PLUGINS: &[Plugin] = &[os::PLUGIN];
