@@ -1,5 +1,5 @@
 # The commands of this repository. Each one does all its own set-up and may be run at any time, twice.
-.PHONY: help demo test lint fmt tools clean
+.PHONY: help demo test bench lint fmt tools clean
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -17,6 +17,10 @@ demo: ## a cluster of three nodes on this machine; ONCE=1 shows it and stops
 test: tools lint ## everything that CI runs
 	cargo build --locked --workspace --bins
 	cargo nextest run --locked --workspace
+
+bench: tools ## our programs against their peers; BENCH="facts" runs only that comparison
+	@cargo build --quiet --locked --release --package jetpack --package benches
+	@cargo run --quiet --locked --release --package benches -- $(BENCH)
 
 lint: tools ## formatting, clippy, licences and bans, arrows between the crates
 	cargo fmt --all --check

@@ -37,8 +37,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cyclecloud", &["durable", "locker", "protocol", "terminal"]),
     ("testkit", &[]),
     ("it", &[]),
+    ("benches", &["durable", "terminal"]),
     ("xtask", &["terminal"]),
 ];
+
+/// The crates that are no part of the product and have their folder at the root of the repository.
+const AT_ROOT: &[&str] = &["benches", "xtask"];
 
 /// What tests may use beside the arrows of their crate.
 const FOR_TESTS: &[(&str, &[&str])] = &[
@@ -95,7 +99,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
 
 fn manifests(root: &Path) -> anyhow::Result<BTreeMap<String, toml::Table>> {
     let crates = root.join("crates");
-    let mut folders = vec![root.join("xtask")];
+    let mut folders: Vec<PathBuf> = AT_ROOT.iter().map(|name| root.join(name)).collect();
     for entry in fs::read_dir(&crates).with_context(|| format!("cannot read `{}`", crates.display()))? {
         folders.push(entry?.path());
     }
@@ -158,7 +162,7 @@ mod tests {
     fn a_new_arrow_is_found_in_every_section() {
         let root = tempfile::tempdir().unwrap();
         for (name, _) in ARROWS {
-            let folder = if *name == "xtask" {
+            let folder = if AT_ROOT.contains(name) {
                 root.path().join(name)
             } else {
                 root.path().join("crates").join(name)

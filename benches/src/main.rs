@@ -1,0 +1,75 @@
+//! Our programs against their peers: whole processes, measured in one run. `make bench` starts it.
+//!
+//! `benches [NAME…]` runs the comparisons of these names, or all. A figure alone says more of the machine than of the
+//! program, so each comparison has a peer that is measured in turns with ours, and its goals are ratios. A goal that
+//! is missed is exit code 1.
+
+mod comparison;
+mod facts;
+mod process;
+mod statistics;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use crate::comparison::Comparison;
+
+/// Makes a comparison. It may put files into the folder, which is removed at the end.
+type Make = fn(&Path) -> anyhow::Result<Comparison>;
+
+/// All comparisons, one file each.
+const COMPARISONS: &[(&str, Make)] = &[("facts", facts::comparison)];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.first().map(String::as_str) {
+        Some(process::ONCE) => process::run_once(&arguments[1..]),
+        _ => run(&arguments),
+    };
+    terminal::finish(result, false)
+}
+
+fn run(names: &[String]) -> anyhow::Result<()> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !COMPARISONS.iter().any(|(known, _)| known == name))
+    {
+        let known: Vec<&str> = COMPARISONS.iter().map(|(name, _)| *name).collect();
+        bail!(
+            "there is no comparison `{unknown}`; there is {}",
+            known.join(", ")
+        );
+    }
+    let mut missed = Vec::new();
+    for (name, make) in COMPARISONS {
+        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        let folder = tempfile::tempdir().context("cannot make a scratch folder")?;
+        let report = make(folder.path())?.run()?;
+        terminal::out(format_args!("{report}\n"))?;
+        missed.extend(
+            report
+                .missed()
+                .map(|goal| format!("{name}: {goal}"))
+                .collect::<Vec<_>>(),
+        );
+    }
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        bail!("missed: {}", missed.join("; "))
+    }
+}
+
+/// One of our programs, built beside this one.
+fn ours(name: &str) -> anyhow::Result<PathBuf> {
+    let here = std::env::current_exe().context("cannot tell where this program is")?;
+    let path = here.with_file_name(name);
+    if !path.is_file() {
+        bail!("`{}` is not built; run `make bench`", path.display());
+    }
+    Ok(path)
+}
