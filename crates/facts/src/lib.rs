@@ -7,5 +7,5 @@ mod collect;
 mod machine;
 mod plugins;
 
-pub use collect::{Selection, collect};
+pub use collect::{Selection, attributes, collect, find, is_known};
 pub use machine::Machine;

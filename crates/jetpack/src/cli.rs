@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{config, converge, download, initialize, log, status};
+use crate::commands::{config, converge, download, facts, initialize, log, status};
 
 /// The node's command-line tool
 #[derive(Debug, Parser)]
@@ -64,6 +64,19 @@ pub(crate) enum Command {
   jetpack converge --cluster-init        only run the scripts that are there
   jetpack converge --rerun-scripts       also those that succeeded before")]
     Converge(converge::ConvergeArgs),
+
+    /// Print what this machine is: platform, kernel, processors, memory, addresses, file systems
+    ///
+    /// In the schema of Ohai, and as JSON as ohai prints it. A single attribute that is a text, a number or true or
+    /// false is printed as it is, for scripts; with --json in a list of its own, as ohai does. Names are separated by
+    /// slashes or dots. Languages, packages and what else needs a child process come only when they are named.
+    #[command(after_help = "Examples:
+  jetpack facts | jq .memory.total
+  jetpack facts platform kernel/release  prints `debian` and `6.1.0-42-amd64`, each on its line
+  jetpack facts cpu
+  jetpack facts platform --json          prints the same as `ohai platform`
+  jetpack facts languages/python         starts the Python that it asks")]
+    Facts(facts::FactsArgs),
 
     /// Show what this node is doing and why
     #[command(after_help = "Example:

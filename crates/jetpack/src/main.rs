@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Log(args) => commands::log::run(&args),
         Command::Download(args) => commands::download::run(&args),
         Command::Converge(args) => commands::converge::run(&args),
+        Command::Facts(args) => commands::facts::run(&args),
         Command::Status(args) => commands::status::run(&args),
     };
     terminal::finish(result, verbose)

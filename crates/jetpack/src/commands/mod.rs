@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod converge;
 pub(crate) mod download;
+pub(crate) mod facts;
 pub(crate) mod initialize;
 pub(crate) mod log;
 mod progress;

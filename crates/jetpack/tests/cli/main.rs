@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure is a failed test, also in helpers")]
 
 mod config;
+mod facts;
 mod home;
 mod offline;
 
@@ -22,7 +23,15 @@ fn the_version_is_one_that_scripts_can_cut() {
 #[test]
 fn every_command_shows_an_example() {
     let home = Home::new();
-    for command in ["initialize", "config", "log", "download", "converge", "status"] {
+    for command in [
+        "initialize",
+        "config",
+        "log",
+        "download",
+        "converge",
+        "status",
+        "facts",
+    ] {
         let run = home.run(&[command, "--help"]);
         assert_eq!(run.code, 0, "{run:?}");
         assert!(run.stdout.contains(&format!("  jetpack {command}")), "{run:?}");
@@ -42,6 +51,8 @@ fn a_wrong_command_line_is_exit_code_2_and_writes_nothing_to_stdout() {
         &["log", "text", "-p", "urgent"],
         &["download"],
         &["initialize"],
+        &["facts", "--nonsense"],
+        &["facts", "--list", "os"],
         &["converge", "--mode", "sideways"],
         &[],
     ] {
