@@ -1,6 +1,7 @@
-//! The application server: everything but its command line.
+//! The application server.
 //!
-//! The binary is a thin `main` over this library, so that each room can be tested on its own.
+//! The binary is a thin `main` over this library, so that each room can be tested on its own and the reference pages
+//! are made from the program's own definition.
 
 pub mod api;
 pub mod app;
@@ -12,6 +13,7 @@ pub mod init;
 pub mod lifecycle;
 pub mod listen;
 pub mod logging;
+pub mod program;
 pub mod provider;
 pub mod reconcile;
 pub mod run;

@@ -1,20 +1,10 @@
-//! The node's daemon: its only connection to the server.
-//!
-//! It joins, delivers what waits in the outbox, sends heartbeats, obeys commands and starts
-//! `jetpack converge` as a process of its own. It must not know how a converge works.
-
-mod converge;
-mod daemon;
-mod join;
-mod socket;
-mod state;
-mod status;
+//! From the command line to the daemon.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use node::clock::SystemClock;
 use node::home::Home;
 use node::log::{Level, LogFile};
@@ -29,7 +19,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Connects this node to its server, and keeps it converged.
 #[derive(Debug, Parser)]
-#[command(help_expected = true, after_help = EXAMPLES)]
+#[command(name = "jetpackd", help_expected = true, after_help = EXAMPLES)]
 struct Args {
     /// Log every step, and print all causes of an error
     #[arg(short, long)]
@@ -39,12 +29,18 @@ struct Args {
     version: bool,
 }
 
-fn main() -> ExitCode {
-    let args = Args::parse();
-    terminal::finish(run(&args), args.verbose)
+/// The definition of the command line, for reference pages.
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
-fn run(args: &Args) -> anyhow::Result<()> {
+/// The whole program: reads the command line, serves the node and tells the exit code.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    terminal::finish(serve(&args), args.verbose)
+}
+
+fn serve(args: &Args) -> anyhow::Result<()> {
     if args.version {
         return Ok(terminal::out(format_args!("{}\n", node::version()))?);
     }
@@ -83,5 +79,5 @@ fn run(args: &Args) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start")?
-        .block_on(daemon::run(home, clock))
+        .block_on(crate::daemon::run(home, clock))
 }

@@ -1,21 +1,19 @@
-//! The node's command-line tool.
-//!
-//! People, scripts, cron and recipes call it, thousands of times a day: it starts without a runtime, a network
-//! connection or a log, and sets up only what the command at hand needs. What it prints on stdout, and its exit
-//! codes, are read by scripts and frozen by tests.
-
-mod cli;
-mod commands;
-mod context;
-mod deliver;
+//! From the command line to the command.
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command};
+use crate::commands;
 
-fn main() -> ExitCode {
+/// The definition of the command line, for reference pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// The whole program: reads the command line, obeys it and tells the exit code.
+pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let verbose = cli.verbose;
     let Some(command) = cli.command else {

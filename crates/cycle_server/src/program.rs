@@ -1,4 +1,4 @@
-//! The application server
+//! From the command line to the server.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -6,14 +6,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
-use cycle_server::clock::SystemClock;
-use cycle_server::init::{self, Options};
-use cycle_server::run;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::clock::SystemClock;
+use crate::init::{self, Options};
+use crate::run;
 
 /// The application server: makes clusters of nodes and listens to them
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(name = "cycle_server", version, about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -52,7 +53,13 @@ enum Command {
     },
 }
 
-fn main() -> ExitCode {
+/// The definition of the command line, for reference pages.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// The whole program: reads the command line, obeys it and tells the exit code.
+pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     terminal::finish(execute(arguments.command), arguments.verbose)
 }
