@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{config, converge, download, facts, initialize, log, status};
+use crate::commands::{
+    autoscale, condition, config, converge, download, facts, initialize, keepalive, log, send, shutdown,
+    status, users,
+};
 
 /// The node's command-line tool
 #[derive(Debug, Parser)]
@@ -46,6 +49,63 @@ pub(crate) enum Command {
   jetpack log \"scheduler is up\"
   jetpack log \"licence server is slow\" --level warn --priority low")]
     Log(log::LogArgs),
+
+    /// Hand a message to the plug-ins of the site
+    ///
+    /// It goes to the AMQP exchange cyclecloud.custom with exactly this routing key. Whoever has bound a queue there gets
+    /// it; if nobody has, it is gone. It is kept while the server is away.
+    #[command(after_help = "Examples:
+  jetpack send \"licences: 12\" --routing-key site.licences
+  jetpack send --file qstat.json -k demo.gridengine --header format=v2
+  qstat -xml | jetpack send --file - -k demo.gridengine --content-type application/xml")]
+    Send(send::SendArgs),
+
+    /// Say how large the cluster is to be
+    ///
+    /// The server starts nodes until the target is reached, and stops none below it. A request holds for five minutes
+    /// if it is not renewed, and replaces what the same request set asked for before.
+    #[command(after_help = "Examples:
+  jetpack autoscale --corecount 100              cores of the array execute
+  jetpack autoscale -n gpu -i 4 --expiration 15m
+  jetpack autoscale --file arrays.json           [{\"Name\": \"execute\", \"TargetCoreCount\": 100}]")]
+    Autoscale(autoscale::AutoscaleArgs),
+
+    /// Ask the server to shut this node down
+    ///
+    /// The server decides: an idle node that is needed stays. Without --terminate or --deallocate the node's
+    /// ShutdownPolicy says what becomes of the machine.
+    #[command(after_help = "Examples:
+  jetpack shutdown --idle
+  jetpack shutdown --unhealthy --message \"GPU 3 is gone\"
+  jetpack shutdown --deallocate")]
+    Shutdown(shutdown::ShutdownArgs),
+
+    /// Keep HealthCheck from having this node terminated
+    ///
+    /// For an hour, or as long as given, from now on. The last word holds: a shorter time replaces a longer one. Prints
+    /// until when.
+    #[command(after_help = "Examples:
+  jetpack keepalive                      one hour
+  jetpack keepalive 2d
+  jetpack keepalive forever
+  jetpack keepalive --show
+  jetpack keepalive cancel")]
+    Keepalive(keepalive::KeepaliveArgs),
+
+    /// Report what is wrong with this node
+    #[command(after_help = "Examples:
+  jetpack condition set -n gpu -s Error -m \"2 of 8 GPUs answer\"
+  jetpack condition list
+  jetpack condition clear gpu")]
+    Condition(condition::ConditionArgs),
+
+    /// Print who may log in to this node
+    ///
+    /// The owner of the cluster comes first. The server is asked; while it is away, the users as last known are printed.
+    #[command(after_help = "Examples:
+  jetpack users
+  jetpack users --owner --json | jq -r .name")]
+    Users(users::UsersArgs),
 
     /// Download a blob of a project
     ///

@@ -3,6 +3,8 @@
 use link::local::{self, Delivery, DeliveryState};
 use link::outbox::Outbox;
 use node::clock::{Clock, SystemClock};
+use node::home::Home;
+use node::settings::Settings;
 use protocol::MessageType;
 use serde::Serialize;
 
@@ -13,8 +15,25 @@ use crate::context;
 pub(crate) fn send(kind: MessageType, data: &impl Serialize) -> anyhow::Result<()> {
     let home = context::initialized_home()?;
     let settings = context::settings(&home)?;
-    let sender = link::join::sender(&settings);
+    keep(&home, &settings, kind, data)?;
+    push(&home);
+    Ok(())
+}
+
+/// Puts the message into the outbox. From here on it is not lost.
+pub(crate) fn keep(
+    home: &Home,
+    settings: &Settings,
+    kind: MessageType,
+    data: &impl Serialize,
+) -> anyhow::Result<()> {
+    let sender = link::join::sender(settings);
     Outbox::new(home.outbox()).enqueue(&sender, SystemClock.now(), kind, data)?;
+    Ok(())
+}
+
+/// Asks the daemon to deliver what is in the outbox, and tells the user if that does not succeed now.
+pub(crate) fn push(home: &Home) {
     match local::deliver(&home.jetpackd_socket()) {
         Ok(Delivery {
             state: DeliveryState::Delivered,
@@ -37,5 +56,4 @@ pub(crate) fn send(kind: MessageType, data: &impl Serialize) -> anyhow::Result<(
             ));
         }
     }
-    Ok(())
 }

@@ -10,6 +10,8 @@ mod cli;
 mod commands;
 mod context;
 mod deliver;
+mod input;
+mod json;
 mod program;
 
 pub use program::{command, run};

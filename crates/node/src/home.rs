@@ -191,6 +191,21 @@ impl Home {
         self.run().join("terminated.json")
     }
 
+    /// Until when HealthCheck leaves the node alone.
+    pub fn keepalive(&self) -> PathBuf {
+        self.run().join("keepalive.json")
+    }
+
+    /// The conditions that the node has reported and that hold.
+    pub fn conditions(&self) -> PathBuf {
+        self.run().join("conditions.json")
+    }
+
+    /// Held while the conditions change.
+    pub fn conditions_lock(&self) -> PathBuf {
+        self.run().join("conditions.lock")
+    }
+
     /// Copies of the markers of scripts that succeeded, bound to the machine.
     pub fn markers(&self) -> PathBuf {
         self.run().join("cluster-init")

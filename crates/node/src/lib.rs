@@ -4,19 +4,23 @@
 //! in which it touches that machine: where files are ([`home`]), what the administrator set
 //! ([`settings`]), who the node is ([`identity`], [`connection`]), what it was configured to be
 //! ([`config`]), how a child process is run ([`command`]), who works on what ([`lock`]), what was
-//! said ([`log`]) and when ([`clock`], [`backoff`]).
+//! said ([`log`]) and when ([`clock`], [`backoff`]), what is wrong with it ([`conditions`]) and until when that
+//! ends nothing ([`keepalive`]).
 //!
 //! The crate must not know that a server exists: no sockets, no messages, no transports.
 
 pub mod backoff;
 pub mod clock;
 pub mod command;
+pub mod conditions;
 pub mod config;
 pub mod connection;
+pub mod duration;
 pub mod home;
 pub mod host;
 pub mod identity;
 pub mod ini;
+pub mod keepalive;
 pub mod lock;
 pub mod log;
 mod python;

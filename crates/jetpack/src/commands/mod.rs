@@ -1,13 +1,19 @@
 //! The commands, one file each.
 
+pub(crate) mod autoscale;
+pub(crate) mod condition;
 pub(crate) mod config;
 pub(crate) mod converge;
 pub(crate) mod download;
 pub(crate) mod facts;
 pub(crate) mod initialize;
+pub(crate) mod keepalive;
 pub(crate) mod log;
 mod progress;
+pub(crate) mod send;
+pub(crate) mod shutdown;
 pub(crate) mod status;
+pub(crate) mod users;
 
 mod version;
 

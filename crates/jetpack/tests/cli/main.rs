@@ -2,10 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure is a failed test, also in helpers")]
 
+mod autoscale;
+mod condition;
 mod config;
 mod facts;
 mod home;
+mod keepalive;
 mod offline;
+mod send;
+mod shutdown;
+mod users;
 
 use home::Home;
 
@@ -27,6 +33,12 @@ fn every_command_shows_an_example() {
         "initialize",
         "config",
         "log",
+        "send",
+        "autoscale",
+        "shutdown",
+        "keepalive",
+        "condition",
+        "users",
         "download",
         "converge",
         "status",

@@ -46,6 +46,13 @@ fn a_machine_that_is_no_node_says_so_with_a_hint() {
     let home = Home::new();
     for line in [
         &["log", "x"][..],
+        &["send", "x", "-k", "y"],
+        &["autoscale", "-c", "1"],
+        &["shutdown"],
+        &["keepalive"],
+        &["condition", "set", "-n", "x", "-s", "OK"],
+        &["condition", "list"],
+        &["users"],
         &["status"],
         &["converge"],
         &["download", "x", "--project", "p"],
