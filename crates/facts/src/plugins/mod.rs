@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::machine::Machine;
 
+mod network;
 mod os;
 
 /// One source of facts.
@@ -17,4 +18,4 @@ pub(crate) struct Plugin {
 }
 
 /// In this order: a plugin may read what those before it have set.
-pub(crate) const PLUGINS: &[Plugin] = &[os::PLUGIN];
+pub(crate) const PLUGINS: &[Plugin] = &[os::PLUGIN, network::PLUGIN];
