@@ -142,6 +142,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   jetpack status --json | jq -r .converge.status")]
     Status(status::StatusArgs),
+
+    /// Tell the server the host name and address of this machine
+    #[command(hide = true)]
+    ReportHost,
 }
 
 #[cfg(test)]

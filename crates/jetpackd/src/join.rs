@@ -91,11 +91,21 @@ async fn attempt(home: &Home, machine: &Machine, clock: &dyn Clock) -> Result<Jo
         },
         Err(error) => return Err(error),
     };
+    install_python(home).await;
     Ok(Joined {
         settings,
         membership,
         configuration,
     })
+}
+
+/// Repairs the node's Python, and brings it to this version after an upgrade. A node without it is still a node.
+async fn install_python(home: &Home) {
+    let home = home.clone();
+    let installed = tokio::task::spawn_blocking(move || node::python_package::install(&home)).await;
+    if let Ok(Err(error)) = installed {
+        tracing::warn!("the node's Python is not complete: {}", terminal::chain(&error));
+    }
 }
 
 /// The time of day after a pause.

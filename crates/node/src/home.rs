@@ -116,6 +116,11 @@ impl Home {
         self.system().join("embedded/bin")
     }
 
+    /// Where the `jetpack` module of that Python is.
+    pub fn python_library(&self) -> PathBuf {
+        self.system().join("embedded/lib/python")
+    }
+
     /// The command-line tool, as other software calls it.
     pub fn jetpack(&self) -> PathBuf {
         self.bin().join("jetpack")

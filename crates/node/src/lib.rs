@@ -24,6 +24,7 @@ pub mod keepalive;
 pub mod lock;
 pub mod log;
 mod python;
+pub mod python_package;
 pub mod random;
 pub mod settings;
 pub mod socket;

@@ -48,12 +48,14 @@ pub(crate) fn run(args: &InitializeArgs) -> anyhow::Result<()> {
     let result = prepare(args, fingerprint.as_deref(), ca.as_deref(), &home).and_then(|()| join(&home));
     match result {
         Ok(Joined::Yes { cluster, node }) => {
+            install_python(&home);
             terminal::note(format_args!(
                 "this machine is node `{node}` of cluster `{cluster}`; jetpackd does the rest"
             ));
             Ok(())
         }
         Ok(Joined::Later(reason)) => {
+            install_python(&home);
             terminal::note(format_args!(
                 "{reason}; jetpackd will join when the server answers"
             ));
@@ -116,6 +118,16 @@ fn join(home: &Home) -> anyhow::Result<Joined> {
             Err(error) => Err(error.into()),
         }
     })
+}
+
+/// A node without its Python is still a node.
+fn install_python(home: &Home) {
+    if let Err(error) = node::python_package::install(home) {
+        terminal::warn(format_args!(
+            "the node's Python is not complete: {}",
+            terminal::chain(&error)
+        ));
+    }
 }
 
 /// Puts our programs where other software looks for them. Installed ones are left alone.
