@@ -16,14 +16,32 @@ const PIP: &str = include_str!("../../../dist/python/pip.sh");
 
 /// Modules of the package, but for `_version.py`.
 const MODULES: [(&str, &str); 11] = [
-    ("__init__.py", include_str!("../../../dist/python/jetpack/__init__.py")),
+    (
+        "__init__.py",
+        include_str!("../../../dist/python/jetpack/__init__.py"),
+    ),
     ("_cli.py", include_str!("../../../dist/python/jetpack/_cli.py")),
-    ("_embed.py", include_str!("../../../dist/python/jetpack/_embed.py")),
+    (
+        "_embed.py",
+        include_str!("../../../dist/python/jetpack/_embed.py"),
+    ),
     ("_home.py", include_str!("../../../dist/python/jetpack/_home.py")),
-    ("autoscale.py", include_str!("../../../dist/python/jetpack/autoscale.py")),
-    ("cluster_init.py", include_str!("../../../dist/python/jetpack/cluster_init.py")),
-    ("config.py", include_str!("../../../dist/python/jetpack/config.py")),
-    ("converge.py", include_str!("../../../dist/python/jetpack/converge.py")),
+    (
+        "autoscale.py",
+        include_str!("../../../dist/python/jetpack/autoscale.py"),
+    ),
+    (
+        "cluster_init.py",
+        include_str!("../../../dist/python/jetpack/cluster_init.py"),
+    ),
+    (
+        "config.py",
+        include_str!("../../../dist/python/jetpack/config.py"),
+    ),
+    (
+        "converge.py",
+        include_str!("../../../dist/python/jetpack/converge.py"),
+    ),
     ("log.py", include_str!("../../../dist/python/jetpack/log.py")),
     ("props.py", include_str!("../../../dist/python/jetpack/props.py")),
     ("util.py", include_str!("../../../dist/python/jetpack/util.py")),

@@ -10,6 +10,7 @@ pub(crate) mod initialize;
 pub(crate) mod keepalive;
 pub(crate) mod log;
 mod progress;
+pub(crate) mod report_host;
 pub(crate) mod send;
 pub(crate) mod shutdown;
 pub(crate) mod status;

@@ -9,6 +9,7 @@ mod facts;
 mod home;
 mod keepalive;
 mod offline;
+mod python;
 mod send;
 mod shutdown;
 mod users;
