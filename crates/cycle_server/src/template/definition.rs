@@ -38,6 +38,11 @@ impl ClusterDefinition {
             .find(|node| node.name == template)
     }
 
+    /// The array of this name, to be changed.
+    pub fn array_mut(&mut self, name: &str) -> Option<&mut ArrayDefinition> {
+        self.arrays.iter_mut().find(|array| array.node.name == name)
+    }
+
     /// The array of this name.
     pub fn array(&self, name: &str) -> Option<&ArrayDefinition> {
         self.arrays.iter().find(|array| array.node.name == name)
@@ -89,6 +94,12 @@ pub struct ArrayDefinition {
     /// Most cores; none: no limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_core_count: Option<u32>,
+    /// Made by an autoscaler, not by the template: it goes when nobody needs it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dynamic: bool,
+    /// Nodes of one group, for an array whose nodes come in groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_size: Option<u32>,
 }
 
 /// One `[[[cluster-init]]]` of a node.

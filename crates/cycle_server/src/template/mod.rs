@@ -5,6 +5,7 @@
 //! with the file, line and column of the first thing that is wrong. The module must not know the store,
 //! providers or nodes that run.
 
+mod amend;
 mod definition;
 mod error;
 mod inherit;
@@ -18,6 +19,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use amend::{AmendError, amend, derive};
 pub use definition::{ArrayDefinition, ClusterDefinition, NodeDefinition, SpecReference};
 pub use error::{Position, TemplateError};
 pub use parser::parse;

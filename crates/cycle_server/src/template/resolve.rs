@@ -94,6 +94,8 @@ pub fn resolve(
             initial_core_count: resolver.count(&attributes, "InitialCoreCount")?.unwrap_or(0),
             max_count: resolver.count(&attributes, "MaxCount")?,
             max_core_count: resolver.count(&attributes, "MaxCoreCount")?,
+            dynamic: false,
+            group_size: None,
         });
     }
     Ok(definition)
@@ -140,7 +142,7 @@ impl Attributes {
 }
 
 /// [`protocol::set_dotted`] with keys in any case of letters, and null to remove.
-fn set(tree: &mut Map<String, Value>, path: &str, value: Value) {
+pub(super) fn set(tree: &mut Map<String, Value>, path: &str, value: Value) {
     let (head, rest) = match path.split_once('.') {
         Some((head, rest)) => (head, Some(rest)),
         None => (path, None),
@@ -516,7 +518,7 @@ fn of_kind<'s>(line: &[&'s Section], kind: Kind) -> impl Iterator<Item = &'s Sec
 }
 
 /// Whole numbers, also as text from a command line.
-fn integer(value: &Value) -> Option<i64> {
+pub(super) fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.trim().parse().ok(),
