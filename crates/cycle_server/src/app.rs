@@ -82,8 +82,8 @@ impl App {
         let now = self.clock.now();
         let received = self
             .store
-            .receive(batch, now, move |node, message, events| {
-                crate::lifecycle::apply(node, message, events, now);
+            .receive(batch, now, move |node, message, then| {
+                crate::lifecycle::apply(node, message, then, now);
             })
             .await?;
         if received.new > 0 {

@@ -343,6 +343,16 @@ impl Provider for FakeProvider {
         std::future::ready(Ok(())).boxed()
     }
 
+    fn deallocate<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.set(node_id, MachineStatus::Stopped);
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn start<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.set(node_id, MachineStatus::Running { pid: None });
+        std::future::ready(Ok(())).boxed()
+    }
+
     fn status(&self, node_id: &str) -> MachineStatus {
         let inner = self.inner.lock().unwrap();
         inner

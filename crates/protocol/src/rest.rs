@@ -44,6 +44,30 @@ pub struct NodearrayStatus {
     pub nodearray: NodeRecord,
     /// One for each machine type, in the order of preference.
     pub buckets: Vec<Bucket>,
+    /// What autoscalers on nodes want of it (ours).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<ArrayTarget>,
+}
+
+/// What one request set wants of an array until it says something else (ours). What several sets want adds up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArrayTarget {
+    /// The array.
+    pub nodearray: String,
+    /// Keeps independent callers apart.
+    pub request_set: String,
+    /// Nodes that it shall have at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_count: Option<u32>,
+    /// Cores that it shall have at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_core_count: Option<u32>,
+    /// Groups of nodes that it shall have at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_group_count: Option<u32>,
+    /// When it ends if it is not renewed; ISO 8601.
+    pub expires: String,
 }
 
 /// What one machine type of a node array has and could have.
@@ -281,6 +305,9 @@ pub struct ClusterSummary {
     pub target_state: Option<String>,
     /// All its nodes, standalone ones and those of arrays.
     pub nodes: Vec<NodeRecord>,
+    /// What autoscalers on nodes want of its arrays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<ArrayTarget>,
 }
 
 /// `GET /lockers`: one locker (ours).

@@ -6,7 +6,7 @@ use protocol::rest::ClusterSummary;
 
 use super::ApiError;
 use super::nodes::done;
-use super::records::node_record;
+use super::records::{array_targets, node_record};
 use crate::app::{App, SharedApp};
 use crate::auth::Account;
 use crate::lifecycle::{self, Refusal};
@@ -95,5 +95,6 @@ fn summary(app: &App, cluster: &Cluster, nodes: &[Node]) -> ClusterSummary {
             .iter()
             .map(|node| node_record(cluster, node, &app.settings.machines))
             .collect(),
+        targets: array_targets(cluster, app.clock.now()),
     }
 }

@@ -64,6 +64,9 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
     if let Some(group) = &node.placement_group {
         set_dotted(&mut tree, "cyclecloud.node.placement_group_id", json!(group));
     }
+    if let Some(group) = &node.group_id {
+        set_dotted(&mut tree, "cyclecloud.node.group_id", json!(group));
+    }
     let own = LockerRef {
         url: app.locker_url(),
     };

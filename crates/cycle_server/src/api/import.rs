@@ -15,7 +15,7 @@ use super::nodes::done;
 use crate::app::SharedApp;
 use crate::auth::Account;
 use crate::lifecycle::{self, ImportRefusal};
-use crate::store::Cluster;
+use crate::store::{Autoscaling, Cluster};
 use crate::template;
 
 /// The fields of the form. Others are ignored, as the original does.
@@ -73,6 +73,8 @@ pub(super) async fn import(
         start_pending: false,
         active_arrays: Vec::new(),
         created: now,
+        autoscale: Autoscaling::default(),
+        replacements: Default::default(),
     };
     let edited = app
         .store

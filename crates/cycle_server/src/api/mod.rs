@@ -50,6 +50,7 @@ pub fn router(app: SharedApp) -> Router {
         .route("/clusters/{cluster}/nodes/create", post(nodes::create))
         .route("/clusters/{cluster}/nodes/start", post(nodes::start))
         .route("/clusters/{cluster}/nodes/terminate", post(nodes::terminate))
+        .route("/clusters/{cluster}/nodes/deallocate", post(nodes::deallocate))
         .route("/clusters/{cluster}/nodes/shutdown", post(nodes::shutdown))
         .route("/operations/", get(operations::list))
         .route("/operations/{id}", get(operations::one))

@@ -138,6 +138,16 @@ pub(super) async fn terminate(
     manage(&app, &account, &name, Action::Terminate, request).await
 }
 
+/// `POST /clusters/{cluster}/nodes/deallocate`
+pub(super) async fn deallocate(
+    State(app): State<SharedApp>,
+    account: Account,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<NodeManagementRequest>,
+) -> Result<Response, ApiError> {
+    manage(&app, &account, &name, Action::Deallocate, request).await
+}
+
 /// `POST /clusters/{cluster}/nodes/shutdown`
 pub(super) async fn shutdown(
     State(app): State<SharedApp>,
@@ -156,11 +166,12 @@ async fn manage(
     request: NodeManagementRequest,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
+    let machines = app.settings.machines.clone();
     let request_id = request.request_id.clone();
     let edited = app
         .store
         .edit_cluster(name, request_id.as_deref(), now, move |edit| {
-            lifecycle::manage(edit, action, &request, now)
+            lifecycle::manage(edit, action, &request, &machines, now)
         })
         .await?;
     let result = done(edited, name)?;

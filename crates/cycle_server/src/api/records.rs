@@ -1,9 +1,10 @@
 //! Nodes and arrays as the free-form records that clients read.
 
-use protocol::rest::NodeRecord;
+use jiff::Timestamp;
+use protocol::rest::{ArrayTarget, NodeRecord};
 use serde_json::{Map, Value, json};
 
-use crate::lifecycle::Machines;
+use crate::lifecycle::{self, Machines};
 use crate::store::{Cluster, Node};
 use crate::template::{ArrayDefinition, NodeDefinition};
 
@@ -44,6 +45,7 @@ pub(super) fn node_record(cluster: &Cluster, node: &Node, machines: &Machines) -
     set("GpuCount", json!(machine.gpus));
     set("KeepAlive", json!(node.keep_alive));
     set("PlacementGroupId", json!(node.placement_group));
+    set("GroupId", json!(node.group_id));
     set("RequestId", json!(node.request_id));
     set("StartTime", json!(node.started));
     set("LastMessageTime", json!(node.last_message));
@@ -57,6 +59,21 @@ pub(super) fn array_record(cluster: &Cluster, array: &ArrayDefinition) -> NodeRe
     record.insert("ClusterName".to_owned(), json!(cluster.name));
     record.insert("MachineType".to_owned(), json!(array.node.machine_types));
     record
+}
+
+/// What autoscalers want of the arrays of a cluster.
+pub(super) fn array_targets(cluster: &Cluster, now: Timestamp) -> Vec<ArrayTarget> {
+    let targets = lifecycle::targets(cluster, now).into_iter();
+    targets
+        .map(|target| ArrayTarget {
+            nodearray: target.array,
+            request_set: target.request_set,
+            target_count: target.nodes,
+            target_core_count: target.cores,
+            target_group_count: target.groups,
+            expires: target.expires.to_string(),
+        })
+        .collect()
 }
 
 /// The keys that clients read without looking whether they are there.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use jiff::Timestamp;
 use protocol::rest::{
     Bucket, BucketDefinition, ClusterStatus, NodearrayStatus, PlacementGroup, VirtualMachine,
 };
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::ApiError;
-use super::records::{array_record, node_record};
+use super::records::{array_record, array_targets, node_record};
 use crate::app::SharedApp;
 use crate::auth::Account;
 use crate::lifecycle::{Capacity, Limit, Machines, capacity};
@@ -44,10 +45,18 @@ pub(super) async fn status(
         &nodes,
         &app.settings.machines,
         with_nodes,
+        app.clock.now(),
     )))
 }
 
-fn cluster_status(cluster: &Cluster, nodes: &[Node], machines: &Machines, with_nodes: bool) -> ClusterStatus {
+fn cluster_status(
+    cluster: &Cluster,
+    nodes: &[Node],
+    machines: &Machines,
+    with_nodes: bool,
+    now: Timestamp,
+) -> ClusterStatus {
+    let all_targets = array_targets(cluster, now);
     let mut most = Limit {
         nodes: machines.max_nodes.into(),
         cores: machines.max_cores.into(),
@@ -64,6 +73,11 @@ fn cluster_status(cluster: &Cluster, nodes: &[Node], machines: &Machines, with_n
             buckets: capacities
                 .iter()
                 .map(|capacity| bucket(cluster, nodes, array, capacity, machines, with_nodes))
+                .collect(),
+            targets: all_targets
+                .iter()
+                .filter(|target| target.nodearray == array.node.name)
+                .cloned()
                 .collect(),
         });
     }

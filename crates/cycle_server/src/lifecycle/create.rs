@@ -14,7 +14,7 @@ use super::node::{Place, begin_start, new_node};
 use crate::store::{ClusterEdit, Operation, TargetState};
 
 /// Most nodes of one set.
-const MAX_COUNT: u32 = 10_000;
+pub(super) const MAX_COUNT: u32 = 10_000;
 
 /// Carries out `POST …/nodes/create`. Where the limits allow fewer nodes than asked for, as many as fit are
 /// added and the set says so.

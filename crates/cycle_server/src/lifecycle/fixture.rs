@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Map;
 
+use super::limits::Machines;
 use super::node::{Place, new_node};
 use crate::store::{Cluster, ClusterEdit, Node};
 use crate::template::{ClusterDefinition, NodeDefinition, parse, resolve};
@@ -28,6 +29,15 @@ MaxCount = 6
         role = worker
 ";
 
+/// Room for 100 nodes of one core.
+pub(crate) fn machines() -> Machines {
+    Machines {
+        types: Default::default(),
+        max_nodes: 100,
+        max_cores: 100,
+    }
+}
+
 /// A template, resolved.
 pub(crate) fn definition(text: &str) -> ClusterDefinition {
     resolve(&parse("demo.txt", text).unwrap(), "demo", &Map::new()).unwrap()
@@ -48,6 +58,8 @@ pub(crate) fn cluster(text: &str) -> Cluster {
         start_pending: false,
         active_arrays: Vec::new(),
         created: NOW,
+        autoscale: crate::store::Autoscaling::default(),
+        replacements: Default::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use protocol::{Level, Priority};
 use serde_json::{Map, Value};
 
+use super::autoscale;
 use super::news::cluster_news;
 use super::node::{Place, new_node};
 use crate::store::{ClusterEdit, Node, State, TargetState};
@@ -52,6 +53,7 @@ pub fn import(
             node.keep_alive = definition.keep_alive;
         }
     }
+    autoscale::keep_dynamic_arrays(edit, &old);
     add_standalone_nodes(edit, &new, now);
     drop_orphans(edit, &new);
     let message = if is_new {

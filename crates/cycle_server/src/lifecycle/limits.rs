@@ -178,7 +178,11 @@ pub fn capacity(
 }
 
 fn counts(node: &Node) -> bool {
-    node.array && !matches!(node.status, Status::Off | Status::Terminated)
+    node.array
+        && !matches!(
+            node.status,
+            Status::Off | Status::Terminated | Status::Deallocated
+        )
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use protocol::{Level, Priority, ShutdownPolicy};
 use uuid::Uuid;
 
 use super::Refusal;
+use super::limits::{Machines, capacity};
 use super::news::news;
-use super::node::{begin_start, begin_terminate};
-use crate::store::{ClusterEdit, NewEvent, Node, Operation, State, Status, TargetState};
-use crate::template::ClusterDefinition;
+use super::node::{begin_deallocate, begin_resume, begin_start, begin_terminate};
+use crate::store::{Cluster, ClusterEdit, Node, Operation, State, Status, TargetState};
 
 /// What to do to nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Action {
     Start,
     /// Take their machines away.
     Terminate,
+    /// Stop their machines; they keep their disks.
+    Deallocate,
     /// What the shutdown policy of each says.
     Shutdown,
 }
@@ -28,12 +30,13 @@ impl Action {
         match self {
             Self::Start => "start",
             Self::Terminate => "terminate",
+            Self::Deallocate => "deallocate",
             Self::Shutdown => "shutdown",
         }
     }
 }
 
-/// Carries out `POST …/nodes/{start,terminate,shutdown}`. A node for which it cannot be done has an entry with
+/// Carries out `POST …/nodes/{start,terminate,deallocate,shutdown}`. A node for which it cannot be done has an entry with
 /// the reason; the others are done.
 ///
 /// # Errors
@@ -42,6 +45,7 @@ pub fn manage(
     edit: &mut ClusterEdit,
     action: Action,
     request: &NodeManagementRequest,
+    machines: &Machines,
     now: Timestamp,
 ) -> Result<NodeManagementResult, Refusal> {
     if edit.request_known {
@@ -65,11 +69,14 @@ pub fn manage(
             "the request names no node: give `ids`, `names`, `hostnames` or `ip_addresses`".to_owned(),
         ));
     }
-    let definition = edit.cluster.definition.clone();
     let mut entries = Vec::new();
     let mut touched = Vec::new();
-    for node in edit.nodes.iter_mut().filter(|node| is_selected(node, request)) {
-        let result = act(node, action, &definition, &mut edit.events, now);
+    for at in 0..edit.nodes.len() {
+        if !is_selected(&edit.nodes[at], request) {
+            continue;
+        }
+        let result = act(edit, at, action, machines, now);
+        let node = &edit.nodes[at];
         touched.push(node.id.clone());
         entries.push(NodeManagementEntry {
             name: node.name.clone(),
@@ -106,7 +113,7 @@ pub fn retry(edit: &mut ClusterEdit, now: Timestamp) -> usize {
                 failure.next = now;
             }
             (None, TargetState::Started) => node.converge_pending = true,
-            (None, TargetState::Terminated) => {}
+            (None, TargetState::Terminated | TargetState::Deallocated) => {}
         }
         edit.events.push(news(
             node,
@@ -129,47 +136,109 @@ fn is_selected(node: &Node, request: &NodeManagementRequest) -> bool {
 }
 
 fn act(
-    node: &mut Node,
+    edit: &mut ClusterEdit,
+    at: usize,
     action: Action,
-    definition: &ClusterDefinition,
-    events: &mut Vec<NewEvent>,
+    machines: &Machines,
     now: Timestamp,
 ) -> Result<(), String> {
+    let node = &edit.nodes[at];
     let name = node.name.clone();
-    match action {
-        Action::Start => match node.state {
-            State::Terminated => {
-                begin_start(node, now);
-                events.push(news(node, now, Level::Info, Priority::Low, "Node starts"));
-                Ok(())
-            }
-            State::Terminating => Err(format!(
-                "the node `{name}` is being terminated: start it when it is off"
-            )),
-            State::Starting | State::Started => Ok(()),
-        },
-        Action::Terminate | Action::Shutdown => {
-            if node.state == State::Terminated || node.state == State::Terminating {
-                return Ok(());
-            }
-            if node.keep_alive {
-                return Err(format!(
-                    "the node `{name}` is kept alive: clear its KeepAlive first"
-                ));
-            }
-            let policy = definition
-                .node(&node.template)
-                .map_or(ShutdownPolicy::Terminate, |defined| defined.shutdown_policy);
-            if action == Action::Shutdown && policy == ShutdownPolicy::Deallocate {
-                return Err(format!(
-                    "the shutdown policy of node `{name}` is Deallocate, which its provider cannot do: terminate it"
-                ));
-            }
-            begin_terminate(node);
-            events.push(news(node, now, Level::Info, Priority::Low, "Node terminates"));
-            Ok(())
-        }
+    let policy = match action {
+        Action::Start => return start(edit, at, machines, now),
+        Action::Terminate => ShutdownPolicy::Terminate,
+        Action::Deallocate => ShutdownPolicy::Deallocate,
+        Action::Shutdown => policy(&edit.cluster, node),
+    };
+    let is_done = match policy {
+        ShutdownPolicy::Terminate => matches!(node.state, State::Terminated | State::Terminating),
+        ShutdownPolicy::Deallocate => !matches!(node.state, State::Starting | State::Started),
+    };
+    if is_done {
+        return Ok(());
     }
+    if node.keep_alive {
+        return Err(format!(
+            "the node `{name}` is kept alive: clear its KeepAlive first"
+        ));
+    }
+    let node = &mut edit.nodes[at];
+    let text = match policy {
+        ShutdownPolicy::Terminate => {
+            begin_terminate(node);
+            "Node terminates"
+        }
+        ShutdownPolicy::Deallocate => {
+            begin_deallocate(node);
+            "Node is deallocated"
+        }
+    };
+    edit.events
+        .push(news(&edit.nodes[at], now, Level::Info, Priority::Low, text));
+    Ok(())
+}
+
+fn start(edit: &mut ClusterEdit, at: usize, machines: &Machines, now: Timestamp) -> Result<(), String> {
+    let node = &edit.nodes[at];
+    let name = &node.name;
+    match node.state {
+        State::Starting | State::Started => return Ok(()),
+        State::Terminating => {
+            return Err(format!(
+                "the node `{name}` is being terminated: start it when it is off"
+            ));
+        }
+        State::Deallocating => {
+            return Err(format!(
+                "the node `{name}` is being deallocated: start it when it is deallocated"
+            ));
+        }
+        // It counts again from now on.
+        State::Deallocated if !has_room(edit, node, machines) => {
+            return Err(format!(
+                "the node `{name}` cannot be started: the limits of its node array or of the cluster leave no room"
+            ));
+        }
+        State::Deallocated | State::Terminated => {}
+    }
+    let node = &mut edit.nodes[at];
+    if node.state == State::Deallocated {
+        begin_resume(node, now);
+    } else {
+        begin_start(node, now);
+    }
+    edit.events.push(news(
+        &edit.nodes[at],
+        now,
+        Level::Info,
+        Priority::Low,
+        "Node starts",
+    ));
+    Ok(())
+}
+
+/// Whether the limits leave room for a deallocated node to run again.
+pub(super) fn has_room(edit: &ClusterEdit, node: &Node, machines: &Machines) -> bool {
+    let Some(array) = edit
+        .cluster
+        .definition
+        .array(&node.template)
+        .filter(|_| node.array)
+    else {
+        return true;
+    };
+    let (_, _, capacities) = capacity(&edit.cluster, &edit.nodes, array, machines);
+    let own = capacities
+        .iter()
+        .find(|bucket| bucket.machine_type == node.machine_type);
+    // A machine type that the array has no more is still there: the machine is.
+    own.is_none_or(|bucket| bucket.available > 0 || !bucket.is_defined)
+}
+
+/// What a shutdown of a node means when nobody says.
+pub(super) fn policy(cluster: &Cluster, node: &Node) -> ShutdownPolicy {
+    let defined = cluster.definition.node(&node.template);
+    defined.map_or(ShutdownPolicy::Terminate, |defined| defined.shutdown_policy)
 }
 
 /// An entry for each id and name that fits no node.
@@ -214,6 +283,7 @@ mod tests {
             &mut edit,
             Action::Terminate,
             &NodeManagementRequest::default(),
+            &fixture::machines(),
             NOW,
         )
         .unwrap_err();
@@ -222,7 +292,7 @@ mod tests {
             ..names(&["head"])
         };
         assert!(
-            manage(&mut edit, Action::Start, &filter, NOW)
+            manage(&mut edit, Action::Start, &filter, &fixture::machines(), NOW)
                 .unwrap_err()
                 .0
                 .contains("filter")
@@ -232,7 +302,14 @@ mod tests {
     #[test]
     fn each_named_node_has_an_entry() {
         let mut edit = fixture::edit();
-        let result = manage(&mut edit, Action::Start, &names(&["head", "nope"]), NOW).unwrap();
+        let result = manage(
+            &mut edit,
+            Action::Start,
+            &names(&["head", "nope"]),
+            &fixture::machines(),
+            NOW,
+        )
+        .unwrap();
         let status = |index: usize| {
             (
                 result.nodes[index].name.as_str(),
@@ -250,7 +327,14 @@ mod tests {
         let mut edit = fixture::edit();
         begin_start(&mut edit.nodes[0], NOW);
         edit.nodes[0].keep_alive = true;
-        let result = manage(&mut edit, Action::Terminate, &names(&["head"]), NOW).unwrap();
+        let result = manage(
+            &mut edit,
+            Action::Terminate,
+            &names(&["head"]),
+            &fixture::machines(),
+            NOW,
+        )
+        .unwrap();
         assert!(result.nodes[0].error.as_ref().unwrap().contains("KeepAlive"));
         assert_eq!(edit.nodes[0].target_state, TargetState::Started);
     }
@@ -260,8 +344,36 @@ mod tests {
         let mut edit = fixture::edit();
         begin_start(&mut edit.nodes[0], NOW);
         begin_terminate(&mut edit.nodes[0]);
-        let result = manage(&mut edit, Action::Start, &names(&["head"]), NOW).unwrap();
+        let result = manage(
+            &mut edit,
+            Action::Start,
+            &names(&["head"]),
+            &fixture::machines(),
+            NOW,
+        )
+        .unwrap();
         assert_eq!(result.nodes[0].status, "Error");
+    }
+
+    #[test]
+    fn a_deallocated_node_starts_again_if_there_is_room() {
+        let mut edit = fixture::edit();
+        super::super::start(&mut edit, NOW);
+        super::super::settle(&mut edit, &fixture::machines(), NOW);
+        let names = names(&["execute-1"]);
+        manage(&mut edit, Action::Deallocate, &names, &fixture::machines(), NOW).unwrap();
+        assert_eq!(edit.nodes[1].status, Status::Deallocating);
+        let early = manage(&mut edit, Action::Start, &names, &fixture::machines(), NOW).unwrap();
+        assert_eq!(early.nodes[0].status, "Error");
+        super::super::settle_deallocated(&mut edit.nodes[1]);
+        let none = Machines {
+            max_nodes: 1,
+            ..fixture::machines()
+        };
+        let full = manage(&mut edit, Action::Start, &names, &none, NOW).unwrap();
+        assert!(full.nodes[0].error.as_ref().unwrap().contains("room"));
+        manage(&mut edit, Action::Start, &names, &fixture::machines(), NOW).unwrap();
+        assert_eq!(edit.nodes[1].target_state, TargetState::Started);
     }
 
     #[test]

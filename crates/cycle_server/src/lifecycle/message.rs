@@ -1,22 +1,31 @@
 //! What follows from a message of a node.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use protocol::{
-    ConvergeFailure, Envelope, Heartbeat, Installation, InstallationStatus, Level, Log, MessageType,
-    Priority, Shutdown,
+    Autoscale, ConvergeFailure, Envelope, Heartbeat, Installation, InstallationStatus, Level, Log,
+    MessageType, Priority, Shutdown,
 };
 
+use super::autoscale;
 use super::news::news;
-use super::node::begin_terminate;
-use crate::store::{Incoming, NewEvent, Node, State, Status, TargetState};
+use crate::store::{
+    Consequences, Demand, Incoming, NewEvent, Node, ShutdownRequest, State, Status, TargetState,
+};
 
 /// Longest text of an event or a status message, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
+/// Most arrays that one request set may name.
+const MAX_DEFINITIONS: usize = 1000;
+/// Longest name of a request set, in bytes.
+const MAX_REQUEST_SET: usize = 128;
+/// The longest that a demand may last, in seconds: 30 days.
+const LONGEST_DEMAND: u64 = 30 * 24 * 3600;
 
 /// Applies a message to the node that sent it. Messages of an earlier life of the node, and those that come
 /// after a newer one, go into the event log and change nothing else.
-pub fn apply(node: &mut Node, message: &Incoming, events: &mut Vec<NewEvent>, now: Timestamp) {
+pub fn apply(node: &mut Node, message: &Incoming, then: &mut Consequences, now: Timestamp) {
     let envelope = &message.envelope;
+    let events = &mut then.events;
     let is_current = node
         .session_id
         .as_ref()
@@ -54,10 +63,16 @@ pub fn apply(node: &mut Node, message: &Incoming, events: &mut Vec<NewEvent>, no
                 shut_down(node, &shutdown, events, now);
             }
         }
+        MessageType::Autoscale => {
+            if let Some(autoscale) = data::<Autoscale>(node, envelope, events, now)
+                && is_current
+            {
+                then.demand = demand(node, autoscale, events, now);
+            }
+        }
         // Stored; what they lead to is not the business of a node's state.
         MessageType::Health
         | MessageType::Condition
-        | MessageType::Autoscale
         | MessageType::Props
         | MessageType::Users
         | MessageType::Test
@@ -212,18 +227,59 @@ fn describe(report: &Installation) -> String {
     cut(&text)
 }
 
+/// Whether the node may go depends on others: that is decided when the cluster is settled.
 fn shut_down(node: &mut Node, shutdown: &Shutdown, events: &mut Vec<NewEvent>, now: Timestamp) {
     let reason = cut(&shutdown.reason);
-    let text = if shutdown.confirmed {
+    if shutdown.confirmed {
         node.shutdown_confirmed = true;
-        format!("Node stopped its work: {reason}")
-    } else if node.keep_alive {
-        format!("Node asks to be terminated, but is kept alive: {reason}")
+        let text = format!("Node stopped its work: {reason}");
+        events.push(news(node, now, Level::Info, Priority::Medium, text));
+    } else if node.target_state == TargetState::Started {
+        node.shutdown_asked = Some(ShutdownRequest {
+            reason,
+            cause: shutdown.cause,
+            policy: shutdown.policy,
+        });
+    }
+}
+
+/// What the node wants of its cluster. It holds from the server's now, whatever the node's clock says.
+fn demand(
+    node: &Node,
+    autoscale: Autoscale,
+    events: &mut Vec<NewEvent>,
+    now: Timestamp,
+) -> Option<(Demand, NewEvent)> {
+    let set = &autoscale.request_set;
+    let wrong = if autoscale.definitions.len() > MAX_DEFINITIONS {
+        Some(format!("it has more than {MAX_DEFINITIONS} definitions"))
+    } else if set.is_empty() || set.len() > MAX_REQUEST_SET || set.chars().any(char::is_control) {
+        Some(format!(
+            "the name of its request set is empty, unprintable or longer than {MAX_REQUEST_SET} bytes"
+        ))
     } else {
-        begin_terminate(node);
-        format!("Node asks to be terminated: {reason}")
+        None
     };
-    events.push(news(node, now, Level::Info, Priority::Medium, text));
+    if let Some(wrong) = wrong {
+        let text = format!("A request to autoscale was refused: {wrong}");
+        events.push(news(node, now, Level::Warn, Priority::Medium, cut(&text)));
+        return None;
+    }
+    let seconds = autoscale.expiration_seconds.min(LONGEST_DEMAND);
+    let lasts = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let demand = Demand {
+        request_set: autoscale.request_set,
+        definitions: autoscale.definitions,
+        received: now,
+        expires: now.saturating_add(lasts).unwrap_or(Timestamp::MAX),
+    };
+    let text = format!(
+        "Request set `{}` wants {}",
+        demand.request_set,
+        autoscale::in_words(&demand)
+    );
+    let event = news(node, now, Level::Info, Priority::Low, cut(&text));
+    Some((demand, event))
 }
 
 fn cut(text: &str) -> String {
@@ -242,12 +298,12 @@ mod tests {
     use serde_json::{Value, json};
     use uuid::Uuid;
 
-    use super::super::{begin_start, fixture};
+    use super::super::{begin_start, begin_terminate, fixture};
     use super::*;
 
     struct Talk {
         node: Node,
-        events: Vec<NewEvent>,
+        then: Consequences,
         sequence: u64,
     }
 
@@ -257,7 +313,7 @@ mod tests {
             begin_start(&mut node, fixture::NOW);
             Self {
                 node,
-                events: Vec::new(),
+                then: Consequences::default(),
                 sequence: 0,
             }
         }
@@ -287,7 +343,7 @@ mod tests {
                 node_id: self.node.id.clone(),
                 envelope,
             };
-            apply(&mut self.node, &message, &mut self.events, fixture::NOW);
+            apply(&mut self.node, &message, &mut self.then, fixture::NOW);
         }
 
         fn converge(&mut self, status: &str, attempt: u32) {
@@ -328,7 +384,7 @@ mod tests {
         );
         assert_eq!(talk.node.status_message, None);
         assert_eq!(talk.node.hostname.as_deref(), Some("h1"));
-        let priorities: Vec<_> = talk.events.iter().map(|event| event.priority).collect();
+        let priorities: Vec<_> = talk.then.events.iter().map(|event| event.priority).collect();
         assert_eq!(
             priorities,
             [Priority::Low, Priority::High, Priority::Low, Priority::Medium]
@@ -342,7 +398,7 @@ mod tests {
         talk.converge("ready", 2);
         talk.deliver(late);
         assert_eq!(talk.node.status, Status::Ready);
-        assert_eq!(talk.events.len(), 2, "it is in the log all the same");
+        assert_eq!(talk.then.events.len(), 2, "it is in the log all the same");
     }
 
     #[test]
@@ -369,15 +425,35 @@ mod tests {
     }
 
     #[test]
-    fn a_node_may_ask_to_go_unless_it_is_kept_alive() {
-        let ask = json!({"reason": "idle", "confirmed": false});
+    fn a_node_that_asks_to_go_is_remembered() {
         let mut talk = Talk::new();
-        talk.node.keep_alive = true;
-        talk.say(MessageType::Shutdown, ask.clone());
-        assert_eq!(talk.node.target_state, TargetState::Started);
-        talk.node.keep_alive = false;
+        let ask = json!({"reason": "no jobs", "confirmed": false, "cause": "idle", "policy": "deallocate"});
         talk.say(MessageType::Shutdown, ask);
-        assert_eq!(talk.node.target_state, TargetState::Terminated);
+        let asked = talk.node.shutdown_asked.clone().unwrap();
+        assert_eq!(asked.reason, "no jobs");
+        assert_eq!(asked.cause, Some(protocol::ShutdownCause::Idle));
+        assert_eq!(asked.policy, Some(protocol::ShutdownPolicy::Deallocate));
+        assert_eq!(talk.node.target_state, TargetState::Started, "others decide");
+    }
+
+    #[test]
+    fn a_demand_holds_from_the_servers_now() {
+        let mut talk = Talk::new();
+        let wanted = json!({"definitions": [{"Name": "execute", "TargetCoreCount": 4}], "request_set": "standard",
+            "expiration_seconds": 300});
+        talk.say(MessageType::Autoscale, wanted);
+        let (demand, event) = talk.then.demand.take().unwrap();
+        assert_eq!(demand.expires.as_second(), 300);
+        assert_eq!(
+            event.message,
+            "Request set `standard` wants 4 cores of node array `execute`"
+        );
+        talk.say(
+            MessageType::Autoscale,
+            json!({"definitions": [], "request_set": "", "expiration_seconds": 1}),
+        );
+        assert_eq!(talk.then.demand, None);
+        assert!(talk.then.events.last().unwrap().message.contains("refused"));
     }
 
     #[test]
@@ -396,7 +472,7 @@ mod tests {
             MessageType::Log,
             json!({"level": "warn", "priority": "low", "message": "hi"}),
         );
-        let event = &talk.events[0];
+        let event = &talk.then.events[0];
         assert_eq!((event.level, event.priority), (Level::Warn, Priority::Low));
         assert_eq!(
             event.cluster.as_deref(),
@@ -404,6 +480,6 @@ mod tests {
             "not what the message says"
         );
         talk.say(MessageType::Log, json!({"nonsense": 1}));
-        assert!(talk.events[1].message.contains("not understood"));
+        assert!(talk.then.events[1].message.contains("not understood"));
     }
 }

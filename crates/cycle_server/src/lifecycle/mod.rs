@@ -3,6 +3,7 @@
 //! What is asked for (import, start, create, terminate, retry), what nodes say and what providers do each
 //! have their function here. The module must not know HTTP, AMQP, SQL or providers, and reads no clock.
 
+mod autoscale;
 mod create;
 mod import;
 mod limits;
@@ -10,7 +11,9 @@ mod manage;
 mod message;
 mod news;
 mod node;
+mod shutdown;
 mod start;
+mod targets;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -21,8 +24,12 @@ pub use limits::{Capacity, Limit, MachineType, Machines, capacity};
 pub use manage::{Action, manage, retry};
 pub use message::apply;
 pub use news::news;
-pub use node::{begin_start, begin_terminate, keep_machine_failure, machine_is_there, settle_terminated};
+pub use node::{
+    begin_deallocate, begin_resume, begin_start, begin_terminate, keep_machine_failure, machine_is_there,
+    settle_deallocated, settle_terminated,
+};
 pub use start::{settle, start, terminate};
+pub use targets::{Target, targets};
 
 /// Why a request cannot be carried out. Its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

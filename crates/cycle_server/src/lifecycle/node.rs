@@ -42,6 +42,7 @@ pub(super) fn new_node(place: Place<'_>, attributes: Map<String, Value>, now: Ti
         machine_type: place.machine_type,
         attributes,
         placement_group: None,
+        group_id: None,
         keep_alive,
         request_id: None,
         created: now,
@@ -65,6 +66,8 @@ pub(super) fn new_node(place: Place<'_>, attributes: Map<String, Value>, now: Ti
         told_to_terminate: None,
         shutdown_confirmed: false,
         machine_failure: None,
+        shutdown_asked: None,
+        shutdown_refused: None,
     }
 }
 
@@ -96,12 +99,56 @@ pub fn begin_terminate(node: &mut Node) {
     }
     node.state = State::Terminating;
     node.status = Status::Terminating;
+    forget_work(node);
+}
+
+/// The machine of the node shall stop and keep its disks. A node without a machine stays as it is.
+pub fn begin_deallocate(node: &mut Node) {
+    let has_machine = matches!(node.state, State::Starting | State::Started);
+    if !has_machine {
+        return;
+    }
+    node.target_state = TargetState::Deallocated;
+    node.state = State::Deallocating;
+    node.status = Status::Deallocating;
+    node.told_to_terminate = None;
+    node.shutdown_confirmed = false;
+    forget_work(node);
+}
+
+/// The machine of the node has stopped. Its home is still bound to it; only the session is over.
+pub fn settle_deallocated(node: &mut Node) {
+    node.state = State::Deallocated;
+    node.status = Status::Deallocated;
+    node.session_id = None;
+    node.told_to_terminate = None;
+    node.shutdown_confirmed = false;
+    node.last_message = None;
+    forget_work(node);
+}
+
+/// The machine of a deallocated node shall run again, in a new session: the same machine with the same id and secret.
+pub fn begin_resume(node: &mut Node, now: Timestamp) {
+    forget_work(node);
+    node.target_state = TargetState::Started;
+    node.state = State::Starting;
+    node.status = Status::Acquiring;
+    node.started = Some(now);
+    node.session_id = Some(Uuid::new_v4().to_string());
+    node.told_to_terminate = None;
+    node.shutdown_confirmed = false;
+    node.last_message = None;
+}
+
+fn forget_work(node: &mut Node) {
     node.status_message = None;
     node.machine_message = None;
     node.machine_failure = None;
     node.phase = None;
     node.converge_pending = false;
     node.unreachable = false;
+    node.shutdown_asked = None;
+    node.shutdown_refused = None;
 }
 
 /// The machine of a standalone node is gone.
@@ -156,6 +203,8 @@ fn forget_machine(node: &mut Node) {
     node.told_to_terminate = None;
     node.shutdown_confirmed = false;
     node.machine_failure = None;
+    node.shutdown_asked = None;
+    node.shutdown_refused = None;
 }
 
 #[cfg(test)]
@@ -190,6 +239,26 @@ mod tests {
         }
         assert_eq!(pauses[..3], [5, 10, 20]);
         assert_eq!(pauses[39], 300);
+    }
+
+    #[test]
+    fn a_deallocated_node_keeps_its_machine_and_gets_a_new_session() {
+        let mut node = fixture::node("head", false);
+        begin_deallocate(&mut node);
+        assert_eq!(node.status, Status::Off, "it has no machine");
+        begin_start(&mut node, fixture::NOW);
+        node.claim = Some("hash".to_owned());
+        let before = node.clone();
+        begin_deallocate(&mut node);
+        assert_eq!(
+            (node.state, node.status),
+            (State::Deallocating, Status::Deallocating)
+        );
+        settle_deallocated(&mut node);
+        assert_eq!(node.session_id, None);
+        begin_resume(&mut node, fixture::NOW);
+        assert_eq!((node.claim, node.userdata_id), (before.claim, before.userdata_id));
+        assert!(node.session_id.is_some() && node.session_id != before.session_id);
     }
 
     #[test]

@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use protocol::rest::NodeCreationSet;
 use protocol::{Level, Priority};
 
+use super::autoscale;
 use super::create::add_nodes;
 use super::import::drop_orphans;
 use super::limits::Machines;
 use super::news::{cluster_news, news};
-use super::node::{begin_start, begin_terminate};
-use crate::store::{ClusterEdit, Node, State, Status, TargetState};
+use super::node::{begin_resume, begin_start, begin_terminate};
+use super::shutdown;
+use crate::store::{Autoscaling, ClusterEdit, Node, State, Status, TargetState};
 use crate::template::ArrayDefinition;
 
 /// The cluster shall run. [`settle`] makes its nodes. Started again while it runs, it gets what its template
@@ -34,6 +36,9 @@ pub fn terminate(edit: &mut ClusterEdit, now: Timestamp) {
     }
     cluster.target_state = Some(TargetState::Terminated);
     cluster.start_pending = false;
+    // Those who wanted nodes go with the cluster.
+    cluster.autoscale = Autoscaling::default();
+    cluster.replacements.clear();
     if cluster.state != Some(State::Terminated) {
         cluster.state = Some(State::Terminating);
         let event = cluster_news(cluster, now, Level::Info, Priority::Medium, "Cluster terminates");
@@ -51,6 +56,9 @@ pub fn settle(edit: &mut ClusterEdit, machines: &Machines, now: Timestamp) {
     if edit.cluster.start_pending {
         start_nodes(edit, machines, now);
     }
+    shutdown::decide(edit, machines, now);
+    autoscale::pursue(edit, machines, now);
+    shutdown::replace(edit, machines, now);
     if let Some(target) = edit.cluster.target_state
         && let state = state(edit, target)
         && edit.cluster.state != Some(state)
@@ -59,7 +67,7 @@ pub fn settle(edit: &mut ClusterEdit, machines: &Machines, now: Timestamp) {
         let message = match state {
             State::Started => "Cluster started",
             State::Terminated => "Cluster terminated",
-            State::Starting | State::Terminating => return,
+            State::Starting | State::Terminating | State::Deallocating | State::Deallocated => return,
         };
         let event = cluster_news(&edit.cluster, now, Level::Info, Priority::Medium, message);
         edit.events.push(event);
@@ -81,7 +89,12 @@ fn start_nodes(edit: &mut ClusterEdit, machines: &Machines, now: Timestamp) {
                 edit.events.push(event);
             }
             // Its old machine has to go first.
-            State::Terminating => is_complete = false,
+            State::Terminating | State::Deallocating => is_complete = false,
+            State::Deallocated => {
+                begin_resume(node, now);
+                let event = news(node, now, Level::Info, Priority::Low, "Node starts");
+                edit.events.push(event);
+            }
             State::Starting | State::Started => {}
         }
     }
@@ -95,6 +108,7 @@ fn start_nodes(edit: &mut ClusterEdit, machines: &Machines, now: Timestamp) {
     }
     for array in &definition.arrays {
         let count = missing(edit, array, machines);
+        let count = count - autoscale::resume(edit, array, count, machines, now);
         if count == 0 {
             continue;
         }
@@ -117,7 +131,7 @@ fn start_nodes(edit: &mut ClusterEdit, machines: &Machines, now: Timestamp) {
 }
 
 /// How many nodes an array lacks for its initial count.
-fn missing(edit: &ClusterEdit, array: &ArrayDefinition, machines: &Machines) -> u32 {
+pub(super) fn missing(edit: &ClusterEdit, array: &ArrayDefinition, machines: &Machines) -> u32 {
     let name = &array.node.name;
     let first = array.node.machine_types.first().map_or("", String::as_str);
     let cores = machines.machine(first, &array.node.attributes).cores;
@@ -139,7 +153,7 @@ fn state(edit: &ClusterEdit, target: TargetState) -> State {
                 State::Started
             }
         }
-        TargetState::Terminated => {
+        TargetState::Terminated | TargetState::Deallocated => {
             if edit.nodes.iter().all(|node| node.status == Status::Off) {
                 State::Terminated
             } else {

@@ -38,6 +38,8 @@ pub enum MachineStatus {
     },
     /// It is being taken away, or stops together with the server.
     Stopping,
+    /// It was stopped and keeps its disks.
+    Stopped,
     /// There is none: never made, deleted, or half made when the server was killed and cleared
     /// away since.
     Gone,
@@ -100,6 +102,9 @@ pub enum ProviderError {
         /// How many are left.
         count: usize,
     },
+    /// There is none.
+    #[error("node `{0}` has no machine")]
+    Missing(String),
     /// The server stops; nothing new is begun.
     #[error("the server is stopping")]
     Stopping,
@@ -126,6 +131,18 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// What is left and why. The machine counts as [`MachineStatus::Stopping`] then: call again.
     fn delete<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>>;
+
+    /// Stops the machine, which keeps its disks. No machine, and one that is stopped, are success.
+    ///
+    /// # Errors
+    /// What is left and why: call again.
+    fn deallocate<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>>;
+
+    /// Starts a machine that is [`MachineStatus::Stopped`]. One that runs is success.
+    ///
+    /// # Errors
+    /// When there is none, or it does not start.
+    fn start<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>>;
 
     /// How the machine of a node is, from memory: cheap and without waiting.
     fn status(&self, node_id: &str) -> MachineStatus;

@@ -58,6 +58,7 @@ enum Condition {
     Running(i32),
     Dead { reason: String, until: Instant },
     Stopping,
+    Stopped,
 }
 
 impl Entry {
@@ -79,6 +80,7 @@ impl Entry {
                 restart_in: until.saturating_duration_since(Instant::now()),
             },
             Condition::Stopping => MachineStatus::Stopping,
+            Condition::Stopped => MachineStatus::Stopped,
         }
     }
 }
@@ -122,6 +124,11 @@ impl ProcessProvider {
                         running.map_or(Condition::Starting, |process| Condition::Running(process.pid));
                     inner.machines().insert(node_id.clone(), Entry::new(status));
                     inner.supervise(&node_id, running);
+                }
+                Some(record) if record.stage == Stage::Stopped => {
+                    inner
+                        .machines()
+                        .insert(node_id.clone(), Entry::new(Condition::Stopped));
                 }
                 _ => {
                     inner
@@ -170,6 +177,18 @@ impl Provider for ProcessProvider {
         let inner = Arc::clone(&self.inner);
         let node_id = node_id.to_owned();
         detached(async move { inner.delete(node_id).await }).boxed()
+    }
+
+    fn deallocate<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        let inner = Arc::clone(&self.inner);
+        let node_id = node_id.to_owned();
+        detached(async move { inner.deallocate(&node_id).await }).boxed()
+    }
+
+    fn start<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        let inner = Arc::clone(&self.inner);
+        let node_id = node_id.to_owned();
+        detached(async move { inner.start(&node_id).await }).boxed()
     }
 
     fn status(&self, node_id: &str) -> MachineStatus {
@@ -338,7 +357,49 @@ impl Inner {
         Ok(())
     }
 
+    /// Ends all processes and keeps the folder. The record is written first: a server that is killed here leaves a machine
+    /// that counts as stopped, and is stopped again.
+    async fn deallocate(&self, node_id: &str) -> Result<(), ProviderError> {
+        let Some(_guard) = self.seize(node_id).await else {
+            return Ok(());
+        };
+        let folder = self.node_folder(node_id);
+        let process = Record::load(&folder)?.and_then(|record| record.process);
+        Record {
+            process,
+            ..Record::new(Stage::Stopped)
+        }
+        .save(&folder)?;
+        self.power_off(node_id).await?;
+        Record::new(Stage::Stopped).save(&folder)?;
+        self.machines()
+            .insert(node_id.to_owned(), Entry::new(Condition::Stopped));
+        Ok(())
+    }
+
+    async fn start(self: Arc<Self>, node_id: &str) -> Result<(), ProviderError> {
+        if self.stopping.is_cancelled() {
+            return Err(ProviderError::Stopping);
+        }
+        let is_stopped = match self.machines().get(node_id).map(|entry| &entry.status) {
+            None => return Err(ProviderError::Missing(node_id.to_owned())),
+            Some(status) => matches!(status, Condition::Stopped),
+        };
+        if is_stopped {
+            // A server that was killed while it stopped the machine may have left some of it.
+            self.power_off(node_id).await?;
+            Record::new(Stage::Made).save(&self.node_folder(node_id))?;
+            self.set(node_id, Condition::Starting);
+            self.supervise(node_id, None);
+        }
+        Ok(())
+    }
+
     async fn stop(&self, node_id: &str) {
+        let is_stopped = |entry: &Entry| matches!(entry.status, Condition::Stopped);
+        if self.machines().get(node_id).is_some_and(is_stopped) {
+            return;
+        }
         if let Some(_guard) = self.seize(node_id).await
             && let Err(error) = self.power_off(node_id).await
         {

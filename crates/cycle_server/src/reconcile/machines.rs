@@ -10,7 +10,9 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::Reconcilers;
-use crate::lifecycle::{begin_start, keep_machine_failure, machine_is_there, news, settle_terminated};
+use crate::lifecycle::{
+    begin_start, keep_machine_failure, machine_is_there, news, settle_deallocated, settle_terminated,
+};
 use crate::provider::{MachineRequest, MachineStatus, ProviderError};
 use crate::store::{MachineFailure, Node, State, Status, StoreError, TargetState};
 
@@ -70,6 +72,10 @@ pub(super) enum Step {
     Tell,
     /// Take it away.
     Delete,
+    /// Stop it; it keeps its disks.
+    Stop,
+    /// Start it again.
+    Resume,
 }
 
 /// Looks at each node and begins what is due. The work itself goes on beside.
@@ -120,8 +126,9 @@ pub(super) fn decide(node: &Node, machine: &MachineStatus, now: Timestamp, grace
         return None;
     }
     match (node.target_state, node.state) {
-        (_, State::Terminated) => None,
-        (TargetState::Terminated, _) => Some(end(node, machine, now, grace)?),
+        (_, State::Terminated) | (TargetState::Deallocated, State::Deallocated) => None,
+        (TargetState::Terminated, _) => end(node, machine, now, grace, Step::Delete),
+        (TargetState::Deallocated, _) => end(node, machine, now, grace, Step::Stop),
         (TargetState::Started, _) => begin(node, machine),
     }
 }
@@ -142,16 +149,18 @@ fn begin(node: &Node, machine: &MachineStatus) -> Option<Step> {
             let message = format!("{reason}; it is started again");
             (node.machine_message.as_ref() != Some(&message)).then_some(Step::Note(Some(message)))
         }
+        MachineStatus::Stopped => Some(Step::Resume),
         MachineStatus::Starting | MachineStatus::Stopping => None,
     }
 }
 
-fn end(node: &Node, machine: &MachineStatus, now: Timestamp, grace: Duration) -> Option<Step> {
+/// The node is told first, and has some time. `last` is what happens to its machine then.
+fn end(node: &Node, machine: &MachineStatus, now: Timestamp, grace: Duration, last: Step) -> Option<Step> {
     let can_hear = node.claim.is_some() && matches!(machine, MachineStatus::Running { .. });
     match node.told_to_terminate {
         None if can_hear => Some(Step::Tell),
         Some(told) if can_hear && !node.shutdown_confirmed && is_within(told, now, grace) => None,
-        _ => Some(Step::Delete),
+        _ => Some(last),
     }
 }
 
@@ -169,6 +178,8 @@ impl Reconcilers {
             Step::Note(message) => self.note_machine(node, message).await,
             Step::Tell => self.tell(node).await,
             Step::Delete => self.delete(node).await,
+            Step::Stop => self.stop(node).await,
+            Step::Resume => self.resume(node).await,
         }
     }
 
@@ -279,7 +290,11 @@ impl Reconcilers {
             timestamp: now,
             cluster_session_id: node.session_id.clone().unwrap_or_default(),
             kind: CommandKind::Terminate {
-                reason: "the node was terminated".to_owned(),
+                reason: match node.target_state {
+                    TargetState::Deallocated => "the node was deallocated",
+                    TargetState::Started | TargetState::Terminated => "the node was terminated",
+                }
+                .to_owned(),
             },
         };
         if let Err(error) = self.post.send(&node.id, command).await {
@@ -308,15 +323,7 @@ impl Reconcilers {
                 return self.fail(node, cause).await;
             }
         }
-        if let Err(error) = self.post.close(&node.id).await {
-            let error = terminal::chain(&error);
-            tracing::warn!(
-                cluster = node.cluster,
-                node = node.name,
-                error,
-                "a command queue is left behind"
-            );
-        }
+        self.close(node).await;
         let now = self.app.clock.now();
         let event = news(node, now, Level::Info, Priority::Medium, "Node terminated");
         if node.array {
@@ -330,6 +337,84 @@ impl Reconcilers {
             })
             .await?;
         Ok(())
+    }
+
+    async fn stop(&self, node: &Node) -> Result<(), StoreError> {
+        match self.provider.deallocate(&node.id).await {
+            Ok(()) => {}
+            Err(ProviderError::Stopping) => return Ok(()),
+            Err(error) => {
+                let cause = format!("The machine could not be stopped: {}", terminal::chain(&error));
+                return self.fail(node, cause).await;
+            }
+        }
+        self.close(node).await;
+        let now = self.app.clock.now();
+        self.app
+            .store
+            .edit_node(&node.id, now, move |node, events| {
+                // Somebody may have terminated it meanwhile.
+                if node.target_state == TargetState::Deallocated {
+                    settle_deallocated(node);
+                    events.push(news(node, now, Level::Info, Priority::Medium, "Node deallocated"));
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn resume(&self, node: &Node) -> Result<(), StoreError> {
+        tracing::info!(
+            cluster = node.cluster,
+            node = node.name,
+            "starting a machine again"
+        );
+        let session = node.session_id.clone();
+        if let Err(error) = self.post.open(&node.id).await {
+            return self.fail(node, terminal::chain(&error)).await;
+        }
+        match self.provider.start(&node.id).await {
+            Ok(()) => {}
+            Err(ProviderError::Stopping) => return Ok(()),
+            Err(error) => {
+                let cause = format!("The machine could not be started: {}", terminal::chain(&error));
+                return self.fail(node, cause).await;
+            }
+        }
+        let now = self.app.clock.now();
+        self.app
+            .store
+            .edit_node(&node.id, now, move |node, events| {
+                if node.session_id == session && node.target_state == TargetState::Started {
+                    if node.machine_failure.is_some() {
+                        node.status = Status::Acquiring;
+                        node.status_message = None;
+                    }
+                    machine_is_there(node);
+                    events.push(news(
+                        node,
+                        now,
+                        Level::Info,
+                        Priority::Low,
+                        "Machine started again",
+                    ));
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Removes the way to a node. What cannot be removed does no harm.
+    async fn close(&self, node: &Node) {
+        if let Err(error) = self.post.close(&node.id).await {
+            let error = terminal::chain(&error);
+            tracing::warn!(
+                cluster = node.cluster,
+                node = node.name,
+                error,
+                "a command queue is left behind"
+            );
+        }
     }
 
     async fn fail(&self, node: &Node, cause: String) -> Result<(), StoreError> {

@@ -164,7 +164,8 @@ fn apply<T, E>(
     Ok(Edited::Done(result))
 }
 
-fn by_name(transaction: &Transaction<'_>, name: &str) -> Result<Option<Cluster>, StoreError> {
+/// One cluster.
+pub(super) fn by_name(transaction: &Transaction<'_>, name: &str) -> Result<Option<Cluster>, StoreError> {
     let sql = "SELECT record FROM clusters WHERE name = ?1";
     let text: Option<String> = transaction
         .prepare_cached(sql)?
@@ -173,7 +174,8 @@ fn by_name(transaction: &Transaction<'_>, name: &str) -> Result<Option<Cluster>,
     Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
 }
 
-fn save(transaction: &Transaction<'_>, cluster: &Cluster) -> Result<(), StoreError> {
+/// Writes a cluster, new or not.
+pub(super) fn save(transaction: &Transaction<'_>, cluster: &Cluster) -> Result<(), StoreError> {
     transaction.execute(
         "INSERT INTO clusters (name, record) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET record = excluded.record",

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use protocol::MessageType;
 use rusqlite::Transaction;
 
-use super::{Incoming, NewEvent, Node, Store, StoreError, events, nodes};
+use super::{Demand, Incoming, NewEvent, Node, Store, StoreError, clusters, events, nodes};
 
 /// What came of a batch of messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,6 +15,15 @@ pub struct Received {
     pub repeated: usize,
     /// From nodes that are gone; dropped.
     pub orphaned: usize,
+}
+
+/// What follows from a message beside the changes of its node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Consequences {
+    /// Goes into the event log.
+    pub events: Vec<NewEvent>,
+    /// What is wanted of the node's cluster from now on, and the event that says so if it is not what was wanted before.
+    pub demand: Option<(Demand, NewEvent)>,
 }
 
 /// How long things are kept.
@@ -30,8 +39,8 @@ pub struct Retention {
 
 impl Store {
     /// Stores the messages that are new and applies each to its node, in one transaction: when this returns,
-    /// the senders may forget them. `apply` changes the node and says what goes into the event log; it must
-    /// not know of storage.
+    /// the senders may forget them. `apply` changes the node and says what else follows; it must not
+    /// know of storage.
     ///
     /// Heartbeats are applied, not stored: a repeated one changes nothing.
     ///
@@ -44,7 +53,7 @@ impl Store {
         apply: F,
     ) -> Result<Received, StoreError>
     where
-        F: Fn(&mut Node, &Incoming, &mut Vec<NewEvent>) + Send + 'static,
+        F: Fn(&mut Node, &Incoming, &mut Consequences) + Send + 'static,
     {
         self.write(move |t| {
             let mut received = Received::default();
@@ -58,10 +67,17 @@ impl Store {
                     continue;
                 }
                 received.new += 1;
-                let (mut node, mut news) = (old.clone(), Vec::new());
-                apply(&mut node, message, &mut news);
+                let (mut node, mut then) = (old.clone(), Consequences::default());
+                apply(&mut node, message, &mut then);
                 nodes::replace(t, &old, &node, now)?;
-                events::add(t, &news)?;
+                events::add(t, &then.events)?;
+                if let Some((demand, news)) = then.demand
+                    && let Some(mut cluster) = clusters::by_name(t, &node.cluster)?
+                {
+                    let is_new = cluster.autoscale.take(demand);
+                    clusters::save(t, &cluster)?;
+                    events::add(t, if is_new { std::slice::from_ref(&news) } else { &[] })?;
+                }
             }
             Ok(received)
         })

@@ -18,10 +18,11 @@ mod schema;
 pub use clusters::{ClusterEdit, Edited};
 pub use database::{Store, StoreError};
 pub use events::{EventQuery, NewEvent};
-pub use messages::{Received, Retention};
+pub use messages::{Consequences, Received, Retention};
 pub use nodes::Userdata;
 pub use records::{
-    AccountRecord, Cluster, Incoming, MachineFailure, Node, Operation, State, Status, TargetState,
+    AccountRecord, Autoscaling, Cluster, Demand, Incoming, MachineFailure, Node, Operation, ShutdownRequest,
+    State, Status, TargetState,
 };
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The records that the store keeps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use protocol::Envelope;
+use protocol::{Envelope, ShutdownCause, ShutdownPolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -16,6 +17,8 @@ pub enum TargetState {
     Started,
     /// It should be gone.
     Terminated,
+    /// Its machine should be off and keep its disks. Only for nodes.
+    Deallocated,
 }
 
 /// How far the change to the [`TargetState`] is.
@@ -29,6 +32,10 @@ pub enum State {
     Terminating,
     /// Nothing is left of it.
     Terminated,
+    /// On the way to `Deallocated`.
+    Deallocating,
+    /// Its machine is off.
+    Deallocated,
 }
 
 /// What people and autoscalers read of a node.
@@ -48,6 +55,10 @@ pub enum Status {
     Terminating,
     /// It is gone.
     Terminated,
+    /// Its machine is being stopped.
+    Deallocating,
+    /// Its machine is off and keeps its disks.
+    Deallocated,
 }
 
 impl TargetState {
@@ -56,6 +67,7 @@ impl TargetState {
         match self {
             Self::Started => "Started",
             Self::Terminated => "Terminated",
+            Self::Deallocated => "Deallocated",
         }
     }
 }
@@ -68,6 +80,8 @@ impl State {
             Self::Started => "Started",
             Self::Terminating => "Terminating",
             Self::Terminated => "Terminated",
+            Self::Deallocating => "Deallocating",
+            Self::Deallocated => "Deallocated",
         }
     }
 }
@@ -83,6 +97,8 @@ impl Status {
             Self::Failed => "Failed",
             Self::Terminating => "Terminating",
             Self::Terminated => "Terminated",
+            Self::Deallocating => "Deallocating",
+            Self::Deallocated => "Deallocated",
         }
     }
 }
@@ -114,6 +130,48 @@ pub struct Cluster {
     pub active_arrays: Vec<String>,
     /// When it was imported first.
     pub created: Timestamp,
+    /// What autoscalers want of it.
+    #[serde(default)]
+    pub autoscale: Autoscaling,
+    /// By array, how many of its initial nodes went because they were unhealthy and have to be replaced.
+    #[serde(default)]
+    pub replacements: BTreeMap<String, u32>,
+}
+
+/// What autoscalers want of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Autoscaling {
+    /// One for each request set, in the order in which they came.
+    pub demands: Vec<Demand>,
+    /// By array, why its target is not reached, as the event log has it already.
+    pub reported: BTreeMap<String, String>,
+}
+
+/// All that one request set wants, until it says something else or the time is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Demand {
+    /// Keeps independent callers apart.
+    pub request_set: String,
+    /// Definitions of arrays, as they were sent.
+    pub definitions: Vec<Map<String, Value>>,
+    /// When it came, by the server's clock.
+    pub received: Timestamp,
+    /// When it ends, by the server's clock.
+    pub expires: Timestamp,
+}
+
+impl Autoscaling {
+    /// Takes a demand in the place of the earlier one of its set. False when it only renews that.
+    pub fn take(&mut self, demand: Demand) -> bool {
+        let old = self
+            .demands
+            .iter()
+            .position(|old| old.request_set == demand.request_set)
+            .map(|at| self.demands.remove(at));
+        let is_new = old.is_none_or(|old| old.definitions != demand.definitions);
+        self.demands.push(demand);
+        is_new
+    }
 }
 
 /// A node.
@@ -137,6 +195,9 @@ pub struct Node {
     /// Its placement group.
     #[serde(default)]
     pub placement_group: Option<String>,
+    /// The group that it works in, for an array whose nodes come in groups.
+    #[serde(default)]
+    pub group_id: Option<String>,
     /// Nobody may terminate it.
     #[serde(default)]
     pub keep_alive: bool,
@@ -204,6 +265,23 @@ pub struct Node {
     /// The last failures of its provider; none when all went well.
     #[serde(default)]
     pub machine_failure: Option<MachineFailure>,
+    /// It asks to go, and nobody has decided yet.
+    #[serde(default)]
+    pub shutdown_asked: Option<ShutdownRequest>,
+    /// Why it was not let go when it asked last.
+    #[serde(default)]
+    pub shutdown_refused: Option<String>,
+}
+
+/// A node that asks to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShutdownRequest {
+    /// Why, for people.
+    pub reason: String,
+    /// Why, for the server.
+    pub cause: Option<ShutdownCause>,
+    /// What it asks for; none: what its `ShutdownPolicy` says.
+    pub policy: Option<ShutdownPolicy>,
 }
 
 /// A machine that could not be made or taken away.

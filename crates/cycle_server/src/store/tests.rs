@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::MessageType;
 use serde_json::json;
 
-use super::{Edited, EventQuery, Incoming, NewEvent, Node, Retention, Store, Userdata};
+use super::{Consequences, Edited, EventQuery, Incoming, Node, Retention, Store, Userdata};
 use crate::lifecycle::{begin_start, fixture, news, settle_terminated};
 use crate::testing::envelope;
 
@@ -52,9 +52,9 @@ impl Kept {
     }
 }
 
-fn note(node: &mut Node, _: &Incoming, events: &mut Vec<NewEvent>) {
+fn note(node: &mut Node, _: &Incoming, then: &mut Consequences) {
     node.last_message = Some(NOW);
-    events.push(news(
+    then.events.push(news(
         node,
         NOW,
         protocol::Level::Info,
@@ -114,7 +114,7 @@ async fn a_userdata_id_is_known_as_ended_when_its_start_is_over() {
         kept.store.userdata(&first).await.unwrap(),
         Userdata::Of(_)
     ));
-    let restart = |node: &mut Node, _: &mut Vec<NewEvent>| {
+    let restart = |node: &mut Node, _: &mut Vec<super::NewEvent>| {
         settle_terminated(node);
         begin_start(node, NOW);
     };

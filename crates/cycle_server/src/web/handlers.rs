@@ -10,7 +10,7 @@ use protocol::Priority;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::view::{ClusterView, Frame, Log, NodeView};
+use super::view::{ClusterView, Frame, Log, NodeView, TargetView};
 use super::{headers, live};
 use crate::clock::SharedClock;
 use crate::store::{EventQuery, Store, StoreError};
@@ -57,6 +57,7 @@ struct ClusterPage {
     frame: Frame,
     cluster: ClusterView,
     nodes: Vec<NodeView>,
+    targets: Vec<TargetView>,
     log: Log,
 }
 
@@ -185,6 +186,7 @@ async fn cluster(
         frame,
         cluster: ClusterView::new(&cluster, nodes.iter()),
         nodes: NodeView::all(&nodes, pages.clock.now()),
+        targets: TargetView::all(&cluster, pages.clock.now()),
         log: pages.log(Some(&name), choice.priority(), LOG_LENGTH, "").await?,
     };
     Ok(Html(page.render()?))

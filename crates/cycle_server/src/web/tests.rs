@@ -45,6 +45,8 @@ fn cluster(name: &str, state: Option<State>) -> Cluster {
         start_pending: false,
         active_arrays: Vec::new(),
         created: ago(90_000),
+        autoscale: crate::store::Autoscaling::default(),
+        replacements: Default::default(),
     }
 }
 

@@ -3,15 +3,18 @@
 use jiff::Timestamp;
 use protocol::{Event, Level, Priority};
 
+use crate::lifecycle;
 use crate::store::{Cluster, Node, State, Status};
 
 /// The order in which statuses are counted.
-const STATUSES: [Status; 7] = [
+const STATUSES: [Status; 9] = [
     Status::Ready,
     Status::Preparing,
     Status::Acquiring,
     Status::Failed,
     Status::Terminating,
+    Status::Deallocating,
+    Status::Deallocated,
     Status::Terminated,
     Status::Off,
 ];
@@ -47,8 +50,10 @@ impl ClusterView {
         let (state, class) = match cluster.state {
             None => ("Never started", "off"),
             Some(state @ State::Started) => (state.as_str(), "good"),
-            Some(state @ (State::Starting | State::Terminating)) => (state.as_str(), "busy"),
-            Some(state @ State::Terminated) => (state.as_str(), "off"),
+            Some(state @ (State::Starting | State::Terminating | State::Deallocating)) => {
+                (state.as_str(), "busy")
+            }
+            Some(state @ (State::Terminated | State::Deallocated)) => (state.as_str(), "off"),
         };
         Self {
             name: cluster.name.clone(),
@@ -101,9 +106,9 @@ impl Tally {
 fn class(status: Status) -> &'static str {
     match status {
         Status::Ready => "good",
-        Status::Acquiring | Status::Preparing | Status::Terminating => "busy",
+        Status::Acquiring | Status::Preparing | Status::Terminating | Status::Deallocating => "busy",
         Status::Failed => "bad",
-        Status::Off | Status::Terminated => "off",
+        Status::Off | Status::Terminated | Status::Deallocated => "off",
     }
 }
 
@@ -141,9 +146,12 @@ impl NodeView {
     }
 
     fn new(node: &Node, now: Timestamp) -> Self {
-        let started = node
-            .started
-            .filter(|_| !matches!(node.status, Status::Off | Status::Terminated));
+        let started = node.started.filter(|_| {
+            !matches!(
+                node.status,
+                Status::Off | Status::Terminated | Status::Deallocated
+            )
+        });
         let trouble = node.trouble().map(|text| {
             let (message, output) = text.split_once('\n').unwrap_or((&text, ""));
             Trouble {
@@ -172,6 +180,41 @@ impl NodeView {
                 .unwrap_or_default(),
             trouble,
         }
+    }
+}
+
+/// What an autoscaler wants of an array.
+pub(super) struct TargetView {
+    pub(super) array: String,
+    pub(super) wanted: String,
+    pub(super) request_set: String,
+    pub(super) expires: Timestamp,
+    /// How long it holds yet, for people.
+    pub(super) left: String,
+}
+
+impl TargetView {
+    pub(super) fn all(cluster: &Cluster, now: Timestamp) -> Vec<Self> {
+        let targets = lifecycle::targets(cluster, now).into_iter();
+        targets
+            .map(|target| {
+                let parts = [
+                    (target.nodes, "nodes"),
+                    (target.cores, "cores"),
+                    (target.groups, "groups"),
+                ];
+                let parts = parts
+                    .iter()
+                    .filter_map(|(count, what)| Some(format!("{} {what}", (*count)?)));
+                Self {
+                    wanted: parts.collect::<Vec<_>>().join(", "),
+                    array: target.array,
+                    request_set: target.request_set,
+                    expires: whole_seconds(target.expires),
+                    left: duration(target.expires.as_second() - now.as_second()),
+                }
+            })
+            .collect()
     }
 }
 

@@ -129,6 +129,26 @@ fn block(cluster: &ClusterSummary, long: bool) -> String {
         }
     }
     block.push_str(&format!("Total nodes: {}\n", cluster.nodes.len()));
+    if !cluster.targets.is_empty() {
+        block.push_str("Targets of autoscalers:\n");
+    }
+    for target in &cluster.targets {
+        let parts = [
+            (target.target_count, "nodes"),
+            (target.target_core_count, "cores"),
+            (target.target_group_count, "groups"),
+        ];
+        let parts = parts
+            .iter()
+            .filter_map(|(count, what)| Some(format!("{} {what}", (*count)?)));
+        block.push_str(&format!(
+            "    {}: {} until {} (request set {})\n",
+            target.nodearray,
+            parts.collect::<Vec<_>>().join(", "),
+            target.expires,
+            target.request_set
+        ));
+    }
     block
 }
 

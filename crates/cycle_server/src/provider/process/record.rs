@@ -28,6 +28,8 @@ pub(super) enum Stage {
     Making,
     /// It is complete.
     Made,
+    /// It is complete and off.
+    Stopped,
     /// It is being taken away.
     Deleting,
 }
