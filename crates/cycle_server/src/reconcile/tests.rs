@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Reconcilers;
 use super::machines::{Step, decide};
-use crate::provider::MachineStatus;
+use crate::provider::{MachineStatus, Provider};
 use crate::store::{Incoming, Node, State, Status, TargetState};
 use crate::testing::{Bench, FakePost, FakeProvider, TEMPLATE, envelope, secret};
 
@@ -218,6 +218,66 @@ async fn a_node_that_starts_again_is_a_new_machine() {
     assert_eq!(second.id, first.id);
     assert_ne!(second.userdata_id, first.userdata_id);
     assert_ne!(second.session_id, first.session_id);
+}
+
+#[tokio::test]
+async fn a_deallocated_node_is_told_stops_and_starts_again_as_the_same_machine() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    site.bench.join("head", &secret('a')).await.expect(200);
+    let before = site.bench.node("head").await;
+    let body = json!({"names": ["head"]});
+    let deallocate = site
+        .bench
+        .call("POST", "/clusters/demo/nodes/deallocate", Some(body.clone()));
+    deallocate.await.expect(202);
+    site.until("head", "told", |node| {
+        node.is_some_and(|node| node.told_to_terminate.is_some())
+    })
+    .await;
+    let confirmed = json!({"reason": "told", "confirmed": true});
+    site.say("head", 1, MessageType::Shutdown, confirmed).await;
+    let node = site.until_status("head", Status::Deallocated).await;
+    assert_eq!(
+        (node.state, node.target_state),
+        (State::Deallocated, TargetState::Deallocated)
+    );
+    assert_eq!(site.provider.status(&node.id), MachineStatus::Stopped);
+    site.reconcilers.pass().await;
+    let start = site.bench.call("POST", "/clusters/demo/nodes/start", Some(body));
+    start.await.expect(202);
+    let node = site.until_status("head", Status::Preparing).await;
+    assert_eq!(node.id, before.id);
+    assert_eq!((node.claim, node.userdata_id), (before.claim, before.userdata_id));
+    assert_ne!(node.session_id, before.session_id);
+    let machines = site.provider.requests();
+    let made = machines.iter().filter(|request| request.node_id == node.id);
+    assert_eq!(made.count(), 1, "no other machine was made");
+}
+
+#[tokio::test]
+async fn a_demand_of_a_node_makes_nodes_and_is_shown() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    let wanted = json!({"definitions": [{"Name": "execute", "TargetCount": 3}], "request_set": "standard",
+        "expiration_seconds": 300});
+    site.say("head", 1, MessageType::Autoscale, wanted).await;
+    site.until_status("execute-3", Status::Preparing).await;
+    let status = site.bench.get("/clusters/demo/status").await.json();
+    let target = &status["nodearrays"][0]["targets"][0];
+    assert_eq!(target["targetCount"], 3);
+    assert_eq!(target["expires"], "2026-11-23T12:05:00Z");
+    let cluster = site.bench.get("/cloud/clusters/demo").await.json();
+    assert_eq!(cluster["Targets"][0]["requestSet"], "standard");
+    let page = site.bench.get("/c/demo").await.text;
+    assert!(
+        page.contains("Targets of autoscalers") && page.contains("3 nodes"),
+        "{page}"
+    );
+    site.bench.clock.forward(300);
+    site.reconcilers.pass().await;
+    let cluster = site.bench.get("/cloud/clusters/demo").await.json();
+    assert_eq!(cluster.get("Targets"), None);
 }
 
 #[tokio::test]

@@ -330,3 +330,32 @@ async fn half_made_and_half_deleted_machines_are_removed_by_the_next_start() {
         assert_eq!(procfs::all_of(&bench.home()), []);
     }
 }
+
+#[tokio::test]
+async fn a_machine_that_was_deallocated_keeps_its_home_and_starts_only_when_told() {
+    let bench = Bench::new(SLEEPER);
+    let provider = bench.open().await;
+    assert!(matches!(provider.start("n1").await, Err(ProviderError::Missing(id)) if id == "n1"));
+    provider.deallocate("n1").await.unwrap();
+    provider.create(request("abc")).await.unwrap();
+    let pid = running(&provider).await;
+    provider.deallocate("n1").await.unwrap();
+    assert_eq!(provider.status("n1"), MachineStatus::Stopped);
+    assert_eq!(procfs::all_of(&bench.home()), []);
+    assert!(bench.home().join("config/userdata").exists());
+    provider.stop().await;
+    drop(provider);
+
+    let next = bench.open().await;
+    assert_eq!(
+        next.status("n1"),
+        MachineStatus::Stopped,
+        "another server leaves it so"
+    );
+    next.start("n1").await.unwrap();
+    next.start("n1").await.unwrap();
+    assert_ne!(running(&next).await, pid);
+    next.deallocate("n1").await.unwrap();
+    next.delete("n1").await.unwrap();
+    assert!(!bench.node().exists());
+}
