@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::machine::Machine;
 
+mod block_device;
+mod command;
+mod filesystem;
 mod network;
 mod os;
 
@@ -18,4 +21,10 @@ pub(crate) struct Plugin {
 }
 
 /// In this order: a plugin may read what those before it have set.
-pub(crate) const PLUGINS: &[Plugin] = &[os::PLUGIN, network::PLUGIN];
+pub(crate) const PLUGINS: &[Plugin] = &[
+    os::PLUGIN,
+    network::PLUGIN,
+    block_device::PLUGIN,
+    command::PLUGIN,
+    filesystem::PLUGIN,
+];
