@@ -6,6 +6,7 @@
 mod collect;
 mod machine;
 mod plugins;
+mod programs;
 
 pub use collect::{Selection, attributes, collect, find, is_known};
 pub use machine::Machine;

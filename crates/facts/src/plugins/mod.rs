@@ -6,9 +6,19 @@ use crate::machine::Machine;
 
 mod block_device;
 mod command;
+mod docker;
 mod filesystem;
+mod grub2;
+mod interrupts;
+mod ipc;
+mod languages;
+mod livepatch;
+mod mdadm;
 mod network;
 mod os;
+mod packages;
+mod pci;
+mod scsi;
 
 /// One source of facts.
 pub(crate) struct Plugin {
@@ -27,4 +37,14 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     block_device::PLUGIN,
     command::PLUGIN,
     filesystem::PLUGIN,
+    docker::PLUGIN,
+    grub2::PLUGIN,
+    interrupts::PLUGIN,
+    ipc::PLUGIN,
+    languages::PLUGIN,
+    livepatch::PLUGIN,
+    mdadm::PLUGIN,
+    packages::PLUGIN,
+    pci::PLUGIN,
+    scsi::PLUGIN,
 ];
