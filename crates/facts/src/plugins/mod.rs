@@ -19,6 +19,8 @@ mod os;
 mod packages;
 mod pci;
 mod scsi;
+mod sysconf;
+mod systemd_paths;
 
 /// One source of facts.
 pub(crate) struct Plugin {
@@ -47,4 +49,6 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     packages::PLUGIN,
     pci::PLUGIN,
     scsi::PLUGIN,
+    sysconf::PLUGIN,
+    systemd_paths::PLUGIN,
 ];
