@@ -59,11 +59,7 @@ pub async fn init(folder: &Path, options: Options, clock: &dyn Clock) -> anyhow:
         Some(password) => (password, false),
         None => (generate_password()?, true),
     };
-    let account = AccountRecord {
-        name: options.admin.clone(),
-        password_hash: hash_password(&password)?,
-        administrator: true,
-    };
+    let account = AccountRecord::new(options.admin.clone(), hash_password(&password)?, true);
     store.save_account(account).await?;
     store.checkpoint().await?;
 

@@ -103,11 +103,11 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store.db")).unwrap();
         store
-            .save_account(AccountRecord {
-                name: ADMIN.0.to_owned(),
-                password_hash: hash_password(ADMIN.1).unwrap(),
-                administrator: true,
-            })
+            .save_account(AccountRecord::new(
+                ADMIN.0.to_owned(),
+                hash_password(ADMIN.1).unwrap(),
+                true,
+            ))
             .await
             .unwrap();
         let locker = folder.path().join("locker");

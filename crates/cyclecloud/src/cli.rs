@@ -72,6 +72,9 @@ pub(crate) enum Command {
             cyclecloud show_nodes scheduler -c demo --format json"
     )]
     ShowNodes(ShowNodes),
+    /// Make and change accounts, and say who may log in to nodes
+    #[command(subcommand)]
+    User(User),
     /// Show the event log, and follow it
     #[command(after_help = "Example:\n  cyclecloud events demo -f --priority low")]
     Events(Events),
@@ -255,6 +258,133 @@ pub(crate) struct Events {
     /// How many of the last events to show
     #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
     pub(crate) number: u32,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(rename_all = "snake_case")]
+pub(crate) enum User {
+    /// Make an account
+    #[command(after_help = "Example:\n  \
+        echo \"$PASSWORD\" | cyclecloud user add alice --password-stdin --full-name 'Alice Liddell' --key ~/.ssh/id_ed25519.pub \
+        --node-user")]
+    Add(AddUser),
+    /// Change an account; what is not given stays as it is
+    #[command(after_help = "Example:\n  cyclecloud user change alice --node-admin true")]
+    Change(ChangeUser),
+    /// Show all accounts
+    #[command(after_help = "Example:\n  cyclecloud user list")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an account with its keys
+    #[command(after_help = "Example:\n  cyclecloud user show alice")]
+    Show {
+        /// Name of the account
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a disabled account be used again
+    #[command(after_help = "Example:\n  cyclecloud user enable alice")]
+    Enable {
+        /// Name of the account
+        name: String,
+    },
+    /// Let nobody use an account, neither here nor on nodes
+    #[command(after_help = "Example:\n  cyclecloud user disable alice")]
+    Disable {
+        /// Name of the account
+        name: String,
+    },
+    /// Delete an account; its uid is not given again
+    #[command(after_help = "Example:\n  cyclecloud user delete alice")]
+    Delete {
+        /// Name of the account
+        name: String,
+    },
+    /// Add and remove public keys
+    #[command(subcommand)]
+    Key(UserKey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddUser {
+    /// Name of the account on the server and on nodes, as Linux allows it
+    pub(crate) name: String,
+    /// Read the password from the first line of stdin instead of asking for it
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// Name for people
+    #[arg(long, value_name = "NAME")]
+    pub(crate) full_name: Option<String>,
+    /// Number of the account on every node; default: the next free one from 20000
+    #[arg(long)]
+    pub(crate) uid: Option<u32>,
+    /// File with a public key; may be repeated
+    #[arg(long = "key", value_name = "FILE")]
+    pub(crate) keys: Vec<PathBuf>,
+    /// May log in to all nodes
+    #[arg(long)]
+    pub(crate) node_user: bool,
+    /// May log in to all nodes and become root there
+    #[arg(long)]
+    pub(crate) node_admin: bool,
+    /// May do everything on the server
+    #[arg(long)]
+    pub(crate) administrator: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangeUser {
+    /// Name of the account
+    pub(crate) name: String,
+    /// Read a new password from the first line of stdin
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// Name for people
+    #[arg(long, value_name = "NAME")]
+    pub(crate) full_name: Option<String>,
+    /// Number of the account on every node; files keep their old one
+    #[arg(long)]
+    pub(crate) uid: Option<u32>,
+    /// Whether nodes may have the account at all
+    #[arg(long, value_name = "true|false")]
+    pub(crate) node_access: Option<bool>,
+    /// Whether it may log in to all nodes
+    #[arg(long, value_name = "true|false")]
+    pub(crate) node_user: Option<bool>,
+    /// Whether it may log in to all nodes and become root there
+    #[arg(long, value_name = "true|false")]
+    pub(crate) node_admin: Option<bool>,
+    /// Whether it may do everything on the server
+    #[arg(long, value_name = "true|false")]
+    pub(crate) administrator: Option<bool>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(rename_all = "snake_case")]
+pub(crate) enum UserKey {
+    /// Add a public key
+    #[command(after_help = "Example:\n  cyclecloud user key add alice ~/.ssh/id_ed25519.pub")]
+    Add {
+        /// Name of the account
+        name: String,
+        /// File with one public key; - is stdin
+        file: PathBuf,
+    },
+    /// Remove a public key
+    #[command(
+        after_help = "Example:\n  cyclecloud user key remove alice SHA256:uNiVztksCsDhcc0u9e8BrrJXVGWeiqKmFTBUMFwgnOE"
+    )]
+    Remove {
+        /// Name of the account
+        name: String,
+        /// As `user show` prints it
+        fingerprint: String,
+    },
 }
 
 #[cfg(test)]

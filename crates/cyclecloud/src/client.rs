@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode, Url};
 use secrecy::ExposeSecret;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use terminal::ResultExt;
 
@@ -31,6 +32,7 @@ pub(crate) struct Client {
 pub(crate) enum Body<'a> {
     Empty,
     Form(&'a [(&'a str, &'a str)]),
+    Json(Vec<u8>),
 }
 
 impl Client {
@@ -77,6 +79,28 @@ impl Client {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
+    /// A call with a JSON body, or with none, and a JSON answer.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        steps: &[&str],
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<T> {
+        let url = self.url(steps, &[]);
+        let body = match body {
+            Some(body) => Body::Json(serde_json::to_vec(body)?),
+            None => Body::Empty,
+        };
+        let answer = self.call(method, url.clone(), body).await?;
+        serde_json::from_slice(&answer).with_context(|| format!("the answer of `{url}` is not as expected"))
+    }
+
+    pub(crate) async fn delete(&self, steps: &[&str]) -> anyhow::Result<()> {
+        self.call(Method::DELETE, self.url(steps, &[]), Body::Empty)
+            .await?;
+        Ok(())
+    }
+
     async fn call(&self, method: Method, url: Url, body: Body<'_>) -> anyhow::Result<Vec<u8>> {
         let mut request = self.http.request(method, url).timeout(TIMEOUT);
         if let Body::Form(fields) = body {
@@ -85,6 +109,8 @@ impl Client {
             request = request
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(form.query().unwrap_or_default().to_owned());
+        } else if let Body::Json(body) = body {
+            request = request.header("content-type", "application/json").body(body);
         }
         let response = match self.send(request).await {
             Ok(response) => response,

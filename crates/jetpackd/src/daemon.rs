@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use link::amqp::Received;
+use link::join::Membership;
 use link::local::Activity;
 use link::outbox::Outbox;
 use link::session::{self, Options, Session};
@@ -19,6 +20,7 @@ use terminal::ResultExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::converge::Converger;
@@ -98,6 +100,7 @@ struct Daemon<'a> {
     clock: &'a Arc<dyn Clock>,
     status: &'a Status,
     configuration: NodeConfiguration,
+    membership: Membership,
     outbox: Outbox,
     session: Session,
     session_stop: CancellationToken,
@@ -145,6 +148,7 @@ impl<'a> Daemon<'a> {
             clock,
             status,
             configuration,
+            membership,
             outbox,
             session,
             session_stop,
@@ -167,8 +171,14 @@ impl<'a> Daemon<'a> {
             stop: stop.clone(),
         };
         let work = tokio::spawn(converger.run());
+        let mut users: Option<Refresh> = None;
         loop {
             tokio::select! {
+                () = due(users.as_ref()) => {
+                    if let Some(refresh) = users.take() {
+                        users = self.fetch_users(refresh).await;
+                    }
+                }
                 name = signals.next() => {
                     tracing::info!("{name}: ending");
                     end(work, &stop).await;
@@ -194,12 +204,50 @@ impl<'a> Daemon<'a> {
                             self.say_goodbye().await;
                             return Ok(());
                         }
+                        CommandKind::Users => {
+                            // The newest command is the one to acknowledge; it covers those before it.
+                            if let Some(earlier) = users.replace(Refresh::new(received)) {
+                                earlier.received.done().await;
+                            }
+                        }
                         CommandKind::Unknown => {
                             tracing::warn!("the server wants something that this version cannot do");
                             received.done().await;
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Fetches the configuration, which names the users, and keeps it; then the command is acknowledged. Gives back what
+    /// has to be tried again.
+    async fn fetch_users(&self, refresh: Refresh) -> Option<Refresh> {
+        let version = node::version();
+        match self
+            .membership
+            .join(self.home, self.clock.as_ref(), &version)
+            .await
+        {
+            Ok(configuration) => {
+                let count = configuration.users.len();
+                tracing::info!("the server has changed who may log in; now {count} users");
+                refresh.received.done().await;
+                None
+            }
+            Err(error) if error.is_refused() => {
+                tracing::error!("cannot fetch who may log in: {}", terminal::chain(&error));
+                refresh.received.done().await;
+                None
+            }
+            Err(error) => {
+                let next = refresh.again();
+                tracing::warn!(
+                    "cannot fetch who may log in: {}; next try in {:.0} s",
+                    terminal::chain(&error),
+                    next.at.saturating_duration_since(Instant::now()).as_secs_f64()
+                );
+                Some(next)
             }
         }
     }
@@ -273,6 +321,42 @@ impl<'a> Daemon<'a> {
         if let Err(error) = self.session.task.await {
             tracing::error!("the session ended badly: {error}");
         }
+    }
+}
+
+/// A list of users that has to be fetched.
+struct Refresh {
+    /// To be acknowledged when the list is kept.
+    received: Received,
+    failures: u32,
+    /// When to try.
+    at: Instant,
+}
+
+impl Refresh {
+    fn new(received: Received) -> Self {
+        Self {
+            received,
+            failures: 0,
+            at: Instant::now(),
+        }
+    }
+
+    fn again(self) -> Self {
+        let failures = self.failures + 1;
+        Self {
+            failures,
+            at: Instant::now() + RECONNECT.pause(failures, node::random::fraction()),
+            ..self
+        }
+    }
+}
+
+/// Waits until the list is to be fetched; for ever when none is.
+async fn due(refresh: Option<&Refresh>) {
+    match refresh {
+        Some(refresh) => tokio::time::sleep_until(refresh.at).await,
+        None => std::future::pending().await,
     }
 }
 

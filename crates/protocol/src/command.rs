@@ -30,6 +30,8 @@ pub enum CommandKind {
     },
     /// Fetch the configuration and converge now.
     Converge,
+    /// Who may log in has changed: fetch the configuration and keep it. No converge follows.
+    Users,
     /// A command that this version does not know. It is acknowledged and logged.
     #[serde(other)]
     Unknown,

@@ -319,3 +319,90 @@ pub struct LockerSummary {
     /// Where `cyclecloud project upload` writes to.
     pub url: String,
 }
+
+/// `GET /cloud/api/users`: an account, and what it is on nodes (ours).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct User {
+    /// Name of the account on the server and on nodes.
+    pub name: String,
+    /// Name for people.
+    pub full_name: String,
+    /// Number of the account on every node.
+    pub uid: u32,
+    /// Whether it may do everything on the server.
+    pub administrator: bool,
+    /// Whether it can be used at all.
+    pub disabled: bool,
+    /// Whether nodes may have the account. Alone it grants nothing.
+    pub node_access: bool,
+    /// Whether it may log in to all nodes.
+    pub node_user: bool,
+    /// Whether it may log in to all nodes and become root there.
+    pub node_admin: bool,
+    /// Its public keys.
+    pub keys: Vec<UserKey>,
+}
+
+/// One key of a [`User`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UserKey {
+    /// `SHA256:` and base64, as ssh-keygen(1) shows it.
+    pub fingerprint: String,
+    /// One line in the form of `authorized_keys`.
+    pub public_key: String,
+}
+
+/// `POST /cloud/api/users`, and `PUT /cloud/api/users/{name}`: what is absent stays as it is (ours).
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct UserChange {
+    /// Name of a new account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// See [`User::full_name`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<String>,
+    /// See [`User::uid`]; a new account without one gets a free one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// See [`User::administrator`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub administrator: Option<bool>,
+    /// See [`User::disabled`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+    /// See [`User::node_access`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_access: Option<bool>,
+    /// See [`User::node_user`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_user: Option<bool>,
+    /// See [`User::node_admin`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_admin: Option<bool>,
+    /// All its public keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_keys: Option<Vec<String>>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for UserChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserChange")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `POST /cloud/api/users/{name}/keys`: one more key (ours).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct NewUserKey {
+    /// One line in the form of `authorized_keys`.
+    pub public_key: String,
+}

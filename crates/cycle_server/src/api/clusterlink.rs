@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use super::ApiError;
 use super::body::JsonBody;
 use super::configuration::{ConfigurationError, node_configuration};
-use crate::app::SharedApp;
+use crate::app::{App, SharedApp};
 use crate::auth::{NodeIdentity, hash_secret, is_secret, secret_matches};
-use crate::store::{Incoming, TargetState, Userdata};
+use crate::lifecycle::{digest, users_of};
+use crate::store::{Incoming, Node, StoreError, TargetState, Userdata};
 
 /// Most messages of one call.
 const MAX_MESSAGES: usize = 10_000;
@@ -41,7 +42,7 @@ pub(super) async fn userdata(
         Userdata::Of(node) if node.target_state == TargetState::Terminated => return Err(gone()),
         // A refresh costs no write.
         Userdata::Of(node) if node.claim.is_some() => node,
-        Userdata::Of(_) => match app.store.claim(&id, &hash_secret(secret)).await? {
+        Userdata::Of(node) => match claim(&app, &id, secret, &node).await? {
             Userdata::Of(node) => {
                 tracing::info!(cluster = node.cluster, node = node.name, "a machine joined");
                 node
@@ -59,6 +60,14 @@ pub(super) async fn userdata(
         )));
     }
     Ok(Json(node_configuration(&app, &node).await?))
+}
+
+/// Binds the secret. The users are looked up before: those that the answer names are the same or newer ones.
+async fn claim(app: &App, id: &str, secret: &str, node: &Node) -> Result<Userdata, StoreError> {
+    let accounts = app.store.accounts().await?;
+    let cluster = app.store.cluster(&node.cluster).await?;
+    let users = cluster.map(|cluster| digest(&users_of(&cluster, &accounts)));
+    app.store.claim(id, &hash_secret(secret), users).await
 }
 
 /// `POST /clusterlink/messages`: 202 when they are stored.

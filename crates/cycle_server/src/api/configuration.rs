@@ -6,6 +6,7 @@ use protocol::{ClusterInitSpec, LockerRef, NodeConfiguration, Transport, merge, 
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, LOCKER};
+use crate::lifecycle::users_of;
 use crate::store::{Node, StoreError};
 use crate::template::SpecReference;
 
@@ -46,6 +47,8 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
     if let Some(Value::Object(own)) = node.attributes.get("Configuration") {
         merge(&mut tree, own);
     }
+    let accounts = app.store.accounts().await?;
+    let users = users_of(&cluster, &accounts);
     let instance_id = node.instance_id.clone().unwrap_or_default();
     for (key, value) in [
         ("cyclecloud.cluster.name", json!(cluster.name)),
@@ -60,6 +63,14 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
         ("cyclecloud.cluster_init_specs", json!(specs)),
     ] {
         set_dotted(&mut tree, key, value);
+    }
+    if let Some(owner) = accounts.iter().find(|account| account.name == cluster.owner) {
+        let full_name = match owner.profile.full_name.as_str() {
+            "" => &owner.name,
+            name => name,
+        };
+        set_dotted(&mut tree, "cyclecloud.cluster.user.uid", json!(owner.uid));
+        set_dotted(&mut tree, "cyclecloud.cluster.user.full_name", json!(full_name));
     }
     if let Some(group) = &node.placement_group {
         set_dotted(&mut tree, "cyclecloud.node.placement_group_id", json!(group));
@@ -81,7 +92,7 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
         heartbeat_seconds: app.settings.heartbeat.as_secs(),
         lockers: BTreeMap::from([(LOCKER.to_owned(), own)]),
         cluster_init_specs: specs,
-        users: Vec::new(),
+        users,
         configuration: tree,
     })
 }

@@ -16,6 +16,7 @@ mod operations;
 mod records;
 mod site;
 mod status;
+mod users;
 
 pub use configuration::{ConfigurationError, node_configuration};
 pub use error::ApiError;
@@ -56,6 +57,16 @@ pub fn router(app: SharedApp) -> Router {
         .route("/operations/{id}", get(operations::one))
         .route("/cloud/api/import_cluster/{name}", post(import::import))
         .route("/cloud/api/nodes", get(nodes::all))
+        .route("/cloud/api/users", get(users::list).post(users::add))
+        .route(
+            "/cloud/api/users/{name}",
+            get(users::one).put(users::change).delete(users::delete),
+        )
+        .route("/cloud/api/users/{name}/keys", post(users::add_key))
+        .route(
+            "/cloud/api/users/{name}/keys/{fingerprint}",
+            axum::routing::delete(users::remove_key),
+        )
         .route("/cloud/api/events", get(events::list))
         .route("/cloud/api/events/stream", get(events::stream))
         .route("/cloud/api/reconcilers", get(site::reconcilers))

@@ -72,6 +72,7 @@ impl Auth {
     /// When the store fails.
     pub async fn account(&self, name: &str, password: &str) -> Result<Option<Account>, StoreError> {
         let found = self.store.account(name).await?;
+        let found = found.filter(|account| !account.profile.disabled);
         let digest = self.digest(name, password);
         if let Some(account) = &found
             && self.remembers(&digest, account)
@@ -155,11 +156,7 @@ mod tests {
     async fn auth() -> (tempfile::TempDir, Auth) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store.db")).unwrap();
-        let account = AccountRecord {
-            name: "admin".to_owned(),
-            password_hash: hash_password("right").unwrap(),
-            administrator: true,
-        };
+        let account = AccountRecord::new("admin".to_owned(), hash_password("right").unwrap(), true);
         store.save_account(account).await.unwrap();
         (folder, Auth::new(store).unwrap())
     }
@@ -173,6 +170,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_disabled_account_opens_nothing_even_if_its_password_is_remembered() {
+        let (_folder, auth) = auth().await;
+        auth.account("admin", "right").await.unwrap().unwrap();
+        let disable = |account: &mut AccountRecord| {
+            account.profile.disabled = true;
+            Ok::<_, ()>(())
+        };
+        auth.store.edit_account("admin", disable).await.unwrap();
+        assert!(auth.account("admin", "right").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
     async fn a_remembered_password_ends_with_the_password() {
         let (_folder, auth) = auth().await;
         auth.account("admin", "right").await.unwrap().unwrap();
@@ -181,11 +190,7 @@ mod tests {
             auth.account("admin", "right").await.unwrap().unwrap();
         }
         assert!(started.elapsed() < Duration::from_secs(1), "remembered");
-        let account = AccountRecord {
-            name: "admin".to_owned(),
-            password_hash: hash_password("new").unwrap(),
-            administrator: true,
-        };
+        let account = AccountRecord::new("admin".to_owned(), hash_password("new").unwrap(), true);
         auth.store.save_account(account).await.unwrap();
         assert!(auth.account("admin", "right").await.unwrap().is_none());
     }

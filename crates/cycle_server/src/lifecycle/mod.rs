@@ -14,6 +14,7 @@ mod node;
 mod shutdown;
 mod start;
 mod targets;
+mod users;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -30,6 +31,7 @@ pub use node::{
 };
 pub use start::{settle, start, terminate};
 pub use targets::{Target, targets};
+pub use users::{check_uid, check_user_name, digest, fingerprint, public_key, users_of};
 
 /// Why a request cannot be carried out. Its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

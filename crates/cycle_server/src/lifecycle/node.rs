@@ -63,6 +63,7 @@ pub(super) fn new_node(place: Place<'_>, attributes: Map<String, Value>, now: Ti
         last_message: None,
         last_sequence: 0,
         converge_pending: false,
+        users: None,
         told_to_terminate: None,
         shutdown_confirmed: false,
         machine_failure: None,
@@ -194,6 +195,7 @@ fn forget_machine(node: &mut Node) {
     node.machine_message = None;
     node.unreachable = false;
     node.claim = None;
+    node.users = None;
     node.instance_id = None;
     node.hostname = None;
     node.private_ip = None;

@@ -10,6 +10,7 @@ mod commands;
 mod machines;
 mod presence;
 mod retention;
+mod users;
 
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,8 @@ impl Reconcilers {
         self.note("clusters", clusters::reconcile(&self.app)).await;
         self.note("machines", machines::reconcile(self)).await;
         self.note("commands", commands::reconcile(&self.app, self.post.as_ref()))
+            .await;
+        self.note("users", users::reconcile(&self.app, self.post.as_ref()))
             .await;
         self.note("presence", presence::reconcile(&self.app)).await;
         self.note("retention", self.retention.reconcile(&self.app)).await;

@@ -319,6 +319,43 @@ async fn a_changed_configuration_is_told_when_the_broker_is_there() {
 }
 
 #[tokio::test]
+async fn nodes_whose_users_changed_are_told_once() {
+    let site = Site::new().await;
+    for name in ["head", "execute-1"] {
+        site.until_status(name, Status::Preparing).await;
+        site.bench.join(name, &secret('a')).await.expect(200);
+    }
+    let told = || {
+        let sent = site.post.sent();
+        let users = sent
+            .iter()
+            .filter(|(_, command)| command.kind == CommandKind::Users);
+        users.count()
+    };
+    site.reconcilers.pass().await;
+    assert_eq!(told(), 0, "they have the list since they joined");
+    let bob = json!({"Name": "bob", "Password": "x"});
+    site.bench
+        .call("POST", "/cloud/api/users", Some(bob))
+        .await
+        .expect(201);
+    site.reconcilers.pass().await;
+    assert_eq!(told(), 0, "he may log in nowhere");
+    site.post.go_away(true);
+    let change = json!({"NodeUser": true});
+    site.bench
+        .call("PUT", "/cloud/api/users/bob", Some(change))
+        .await
+        .expect(200);
+    site.reconcilers.pass().await;
+    site.post.go_away(false);
+    let before = told();
+    site.reconcilers.pass().await;
+    site.reconcilers.pass().await;
+    assert_eq!(told() - before, 2);
+}
+
+#[tokio::test]
 async fn a_dead_machine_is_reported_until_it_runs_again() {
     let site = Site::new().await;
     let node = site.until_status("head", Status::Preparing).await;

@@ -15,14 +15,15 @@ mod operations;
 mod records;
 mod schema;
 
+pub use accounts::Saved;
 pub use clusters::{ClusterEdit, Edited};
 pub use database::{Store, StoreError};
 pub use events::{EventQuery, NewEvent};
 pub use messages::{Consequences, Received, Retention};
 pub use nodes::Userdata;
 pub use records::{
-    AccountRecord, Autoscaling, Cluster, Demand, Incoming, MachineFailure, Node, Operation, ShutdownRequest,
-    State, Status, TargetState,
+    AccountRecord, Autoscaling, Cluster, Demand, Incoming, MachineFailure, Node, Operation, Profile,
+    ShutdownRequest, State, Status, TargetState,
 };
 
 #[cfg(test)]

@@ -53,11 +53,17 @@ impl Store {
     }
 
     /// Binds the hash of a secret to the node of a userdata id, if no other secret is bound to it, and
-    /// returns the node as it is then. See its `claim` for the secret that has won.
+    /// returns the node as it is then. See its `claim` for the secret that has won. `users` is the
+    /// digest of the users that the node is told of with it.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim(&self, userdata_id: &str, secret_hash: &str) -> Result<Userdata, StoreError> {
+    pub async fn claim(
+        &self,
+        userdata_id: &str,
+        secret_hash: &str,
+        users: Option<String>,
+    ) -> Result<Userdata, StoreError> {
         let (id, hash) = (userdata_id.to_owned(), secret_hash.to_owned());
         self.write(move |t| {
             let mut found = userdata(t, &id)?;
@@ -65,6 +71,7 @@ impl Store {
                 && node.claim.is_none()
             {
                 node.claim = Some(hash);
+                node.users = users;
                 save(t, node)?;
             }
             Ok(found)

@@ -256,6 +256,9 @@ pub struct Node {
     /// Its configuration changed and it was not told yet.
     #[serde(default)]
     pub converge_pending: bool,
+    /// Digest of the users that it knows of; none when it never had a list.
+    #[serde(default)]
+    pub users: Option<String>,
     /// When it was told to terminate.
     #[serde(default)]
     pub told_to_terminate: Option<Timestamp>,
@@ -337,6 +340,54 @@ pub struct AccountRecord {
     pub password_hash: String,
     /// Whether it may do everything.
     pub administrator: bool,
+    /// Its number on every node; saved with 0 it gets a free one.
+    pub uid: u32,
+    /// What else is known of it.
+    pub profile: Profile,
+}
+
+impl AccountRecord {
+    /// A new account that nobody has told anything about.
+    pub fn new(name: String, password_hash: String, administrator: bool) -> Self {
+        Self {
+            name,
+            password_hash,
+            administrator,
+            uid: 0,
+            profile: Profile::default(),
+        }
+    }
+}
+
+/// What an account is for people and on nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    /// Name for people.
+    pub full_name: String,
+    /// Public keys, one line each, without a line end.
+    pub public_keys: Vec<String>,
+    /// The account cannot be used at all.
+    pub disabled: bool,
+    /// Nodes may have the account. Alone it grants nothing.
+    pub node_access: bool,
+    /// It may log in to all nodes.
+    pub node_user: bool,
+    /// It may log in to all nodes and become root there.
+    pub node_admin: bool,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            full_name: String::new(),
+            public_keys: Vec::new(),
+            disabled: false,
+            node_access: true,
+            node_user: false,
+            node_admin: false,
+        }
+    }
 }
 
 /// A message, with the sender as its credential says.

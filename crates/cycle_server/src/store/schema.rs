@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Step N leads to schema N + 1. `IF NOT EXISTS` makes each safe to run again.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE IF NOT EXISTS meta (
         key TEXT PRIMARY KEY,
         value TEXT NOT NULL
@@ -60,7 +61,27 @@ const STEPS: &[&str] = &["
         message TEXT NOT NULL
     ) STRICT;
     CREATE INDEX IF NOT EXISTS events_of_cluster ON events (cluster, id);
-"];
+",
+    "
+    -- What accounts are on nodes. Every account has a row.
+    CREATE TABLE IF NOT EXISTS profiles (
+        name TEXT PRIMARY KEY,
+        uid INTEGER NOT NULL UNIQUE,
+        record TEXT NOT NULL
+    ) STRICT;
+    INSERT OR IGNORE INTO profiles (name, uid, record)
+        SELECT name, 19999 + row_number() OVER (ORDER BY name), '{}' FROM accounts;
+    -- What nodes tell of themselves, as they told it last: properties, results of tests.
+    CREATE TABLE IF NOT EXISTS documents (
+        node_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (node_id, kind, name)
+    ) STRICT;
+",
+];
 
 /// Brings the schema to the newest step.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -111,6 +132,19 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         run(&mut connection, &["CREATE TABLE a (x)", "CREATE TABLE a (x)"]).unwrap_err();
         run(&mut connection, &["CREATE TABLE a (x)"]).unwrap();
+    }
+
+    #[test]
+    fn accounts_of_an_older_server_get_numbers_of_their_own() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        run(&mut connection, &STEPS[..1]).unwrap();
+        connection
+            .execute_batch("INSERT INTO accounts VALUES ('zoe', 'x', 0), ('admin', 'x', 1)")
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        let sql = "SELECT group_concat(name || ' ' || uid, ', ') FROM (SELECT * FROM profiles ORDER BY uid)";
+        let found: String = connection.query_row(sql, (), |row| row.get(0)).unwrap();
+        assert_eq!(found, "admin 20000, zoe 20001");
     }
 
     #[test]

@@ -136,7 +136,7 @@ async fn the_first_claim_stays() {
     let kept = kept().await;
     let id = kept.head().await.userdata_id.unwrap();
     for hash in ["first", "second"] {
-        match kept.store.claim(&id, hash).await.unwrap() {
+        match kept.store.claim(&id, hash, None).await.unwrap() {
             Userdata::Of(node) => assert_eq!(node.claim.as_deref(), Some("first")),
             other => panic!("{other:?}"),
         }

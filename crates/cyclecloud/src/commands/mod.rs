@@ -6,6 +6,7 @@ mod initialize;
 mod lockers;
 mod nodes;
 mod project;
+mod users;
 
 use crate::cli::{Cli, Command};
 use crate::client::Client;
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Retry(args) => clusters::retry(&client()?, &args.cluster).await,
         Command::ShowCluster(args) => clusters::show(&client()?, args).await,
         Command::ShowNodes(args) => nodes::show(&client()?, args).await,
+        Command::User(command) => users::run(&client()?, command).await,
         Command::Events(args) => events::show(&client()?, args).await,
     }
 }

@@ -13,3 +13,4 @@ mod elastic;
 mod failures;
 mod identity;
 mod messages;
+mod people;

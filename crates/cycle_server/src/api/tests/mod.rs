@@ -6,3 +6,4 @@ mod clusters;
 mod events;
 mod lockers;
 mod nodes;
+mod users;
