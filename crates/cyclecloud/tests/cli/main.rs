@@ -11,3 +11,5 @@ mod initialize;
 mod projects;
 #[cfg(test)]
 mod site;
+#[cfg(test)]
+mod users;
