@@ -24,5 +24,5 @@ mod sync;
 pub use ledger::{Ledger, Status};
 pub use plan::{Options, Plan};
 pub use report::{Event, Progress, Reporter, SkipReason};
-pub use script::Script;
+pub use script::{Script, environment};
 pub use session::{BeginError, ConvergeError, Session};

@@ -94,29 +94,21 @@ impl Script {
 
     /// The script as it is started: in its own folder, with the documented environment.
     pub(crate) fn command(&self, home: &Home, root: &Path) -> Command {
-        let project = root.join(&self.project);
-        let spec = project.join(&self.spec);
-        let mut command = if self.needs_python() {
+        let spec = root.join(&self.project).join(&self.spec);
+        let command = if self.needs_python() {
             Command::new(PYTHON).arg(&self.path)
         } else {
             Command::new(&self.path)
         };
-        command = with_user(command.inherit_environment());
-        let inherited = command.get_env("PATH").map(OsString::from);
-        let path = home.search_path(inherited.as_ref().and_then(|path| path.to_str()));
-        command
-            .current_dir(spec.join("scripts"))
-            .env("PATH", path)
-            .env("CYCLECLOUD_PROJECT_NAME", &self.project)
-            .env("CYCLECLOUD_PROJECT_PATH", project)
-            .env(
-                "CYCLECLOUD_PROJECT_VERSION",
-                self.version.as_deref().unwrap_or_default(),
-            )
-            .env("CYCLECLOUD_SPEC_NAME", &self.spec)
-            .env("CYCLECLOUD_SPEC_PATH", spec)
-            .env(HOME_VARIABLE, home.root())
-            .env("CYCLECLOUD_BOOTSTRAP", home.bootstrap())
+        environment(
+            command,
+            home,
+            root,
+            &self.project,
+            self.version.as_deref(),
+            &self.spec,
+        )
+        .current_dir(spec.join("scripts"))
     }
 
     /// Without a first line for the system it would be taken for a script of the shell.
@@ -128,6 +120,31 @@ impl Script {
                 .is_ok()
             && start != *b"#!"
     }
+}
+
+/// Gives a program the environment that scripts of a spec have: what a login would set, a `PATH` with `jetpack`, and the
+/// documented variables `CYCLECLOUD_*`. `root` is that of the cluster-init tree.
+pub fn environment(
+    command: Command,
+    home: &Home,
+    root: &Path,
+    project: &str,
+    version: Option<&str>,
+    spec: &str,
+) -> Command {
+    let command = with_user(command.inherit_environment());
+    let inherited = command.get_env("PATH").map(OsString::from);
+    let path = home.search_path(inherited.as_ref().and_then(|path| path.to_str()));
+    let folder = root.join(project);
+    command
+        .env("PATH", path)
+        .env("CYCLECLOUD_PROJECT_NAME", project)
+        .env("CYCLECLOUD_PROJECT_VERSION", version.unwrap_or_default())
+        .env("CYCLECLOUD_SPEC_NAME", spec)
+        .env("CYCLECLOUD_SPEC_PATH", folder.join(spec))
+        .env("CYCLECLOUD_PROJECT_PATH", folder)
+        .env(HOME_VARIABLE, home.root())
+        .env("CYCLECLOUD_BOOTSTRAP", home.bootstrap())
 }
 
 /// Adds what a login would set and a service does not have. Scripts use `$HOME` and `$SHELL`.

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     autoscale, condition, config, converge, download, facts, initialize, keepalive, log, send, shutdown,
-    status, users,
+    status, test, users,
 };
 
 /// The node's command-line tool
@@ -142,6 +142,16 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   jetpack status --json | jq -r .converge.status")]
     Status(status::StatusArgs),
+
+    /// Run the tests of this node's projects
+    ///
+    /// These are the files test_*.py and *_test.py, and executable scripts, in the folders `tests` of the specs. Python files
+    /// are run with pytest if the node's Python has it, else with unittest. The server is told the results.
+    #[command(after_help = "Examples:
+  jetpack test
+  jetpack test --project slurm --spec scheduler
+  jetpack test --junit-xml results.xml --timeout 5m")]
+    Test(test::TestArgs),
 
     /// Tell the server the host name and address of this machine
     #[command(hide = true)]

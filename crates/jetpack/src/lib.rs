@@ -13,5 +13,6 @@ mod deliver;
 mod input;
 mod json;
 mod program;
+mod testing;
 
 pub use program::{command, run};

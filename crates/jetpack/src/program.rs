@@ -38,6 +38,7 @@ pub fn run() -> ExitCode {
         Command::Converge(args) => commands::converge::run(&args),
         Command::Facts(args) => commands::facts::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Test(args) => commands::test::run(&args),
         Command::ReportHost => commands::report_host::run(),
     };
     terminal::finish(result, verbose)

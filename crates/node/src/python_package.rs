@@ -15,7 +15,7 @@ const LAUNCHER: &str = include_str!("../../../dist/python/launcher.sh");
 const PIP: &str = include_str!("../../../dist/python/pip.sh");
 
 /// Modules of the package, but for `_version.py`.
-const MODULES: [(&str, &str); 11] = [
+const MODULES: [(&str, &str); 12] = [
     (
         "__init__.py",
         include_str!("../../../dist/python/jetpack/__init__.py"),
@@ -26,6 +26,10 @@ const MODULES: [(&str, &str); 11] = [
         include_str!("../../../dist/python/jetpack/_embed.py"),
     ),
     ("_home.py", include_str!("../../../dist/python/jetpack/_home.py")),
+    (
+        "_runner.py",
+        include_str!("../../../dist/python/jetpack/_runner.py"),
+    ),
     (
         "autoscale.py",
         include_str!("../../../dist/python/jetpack/autoscale.py"),

@@ -14,6 +14,7 @@ pub(crate) mod report_host;
 pub(crate) mod send;
 pub(crate) mod shutdown;
 pub(crate) mod status;
+pub(crate) mod test;
 pub(crate) mod users;
 
 mod version;

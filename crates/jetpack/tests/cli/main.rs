@@ -12,6 +12,7 @@ mod offline;
 mod python;
 mod send;
 mod shutdown;
+mod testing;
 mod users;
 
 use home::Home;
@@ -40,6 +41,7 @@ fn every_command_shows_an_example() {
         "keepalive",
         "condition",
         "users",
+        "test",
         "download",
         "converge",
         "status",
