@@ -1,0 +1,147 @@
+//! Facts of machines of which there are only recorded files: other distributions, other hardware.
+//!
+//! `roots/NAME.txt` is the recording: `@@ PATH` begins a file, `@@ PATH -> TARGET` is a symbolic link.
+//! `roots/NAME.json` is what is expected of it. `UPDATE_EXPECTED=1 cargo nextest run -p facts roots` writes it anew; read
+//! the difference before it is committed.
+
+#![expect(clippy::unwrap_used, reason = "a failure is a failed test, also in helpers")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use facts::{Machine, Selection, collect};
+use serde_json::Value;
+
+/// What costs a process or much time, and needs neither in a recording.
+const ON_DEMAND: [&str; 5] = ["grub2", "interrupts", "ipc", "pci", "scsi"];
+
+/// What is of the moment in which it is asked.
+const OF_THE_MOMENT: [&str; 1] = ["ohai_time"];
+
+fn roots() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/roots")
+}
+
+/// Lays the files of a recording out below a folder.
+fn unpack(recording: &str, folder: &Path) {
+    let below = |path: &str| {
+        let path = folder.join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    for part in format!("\n{recording}").split("\n@@ ").skip(1) {
+        let (head, text) = part.split_once('\n').unwrap_or((part, ""));
+        match head.split_once(" -> ") {
+            Some((path, target)) => symlink(target, below(path)).unwrap(),
+            // The split took the end of the last line.
+            None => durable::write(&below(head), 0o644, format!("{text}\n").as_bytes()).unwrap(),
+        }
+    }
+}
+
+fn facts_of(name: &str) -> Value {
+    let recording = fs::read_to_string(roots().join(format!("{name}.txt"))).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    unpack(&recording, root.path());
+    let machine = Machine::at(root.path());
+    let mut facts = collect(&machine, Selection::Default);
+    let named: Vec<_> = ON_DEMAND.iter().map(|name| (*name).to_owned()).collect();
+    facts.extend(collect(&machine, Selection::Attributes(&named)));
+    for name in OF_THE_MOMENT {
+        facts.remove(name);
+    }
+    facts.sort_keys();
+    facts.into()
+}
+
+fn check(name: &str) {
+    let facts = facts_of(name);
+    let path = roots().join(format!("{name}.json"));
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        let text = serde_json::to_string_pretty(&facts).unwrap() + "\n";
+        durable::write(&path, 0o644, text.as_bytes()).unwrap();
+        return;
+    }
+    let expected: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let mut differences = Vec::new();
+    compare("", &expected, &facts, &mut differences);
+    assert!(differences.is_empty(), "{name}:\n{}", differences.join("\n"));
+}
+
+/// Names every leaf in which two values differ.
+fn compare(path: &str, expected: &Value, found: &Value, differences: &mut Vec<String>) {
+    match (expected, found) {
+        (Value::Object(one), Value::Object(other)) => {
+            for (key, value) in one {
+                compare(
+                    &format!("{path}/{key}"),
+                    value,
+                    other.get(key).unwrap_or(&Value::Null),
+                    differences,
+                );
+            }
+            for (key, value) in other.iter().filter(|(key, _)| !one.contains_key(*key)) {
+                differences.push(format!("{path}/{key}: not expected: {value}"));
+            }
+        }
+        _ if expected == found => {}
+        _ => differences.push(format!("{path}: expected {expected}, found {found}")),
+    }
+}
+
+#[test]
+fn red_hat_on_bare_metal() {
+    check("rhel-9");
+}
+
+#[test]
+fn ubuntu_on_azure() {
+    check("ubuntu-22.04-azure");
+}
+
+#[test]
+fn suse_in_kvm() {
+    check("sles-15-kvm");
+}
+
+#[test]
+fn almalinux_on_azure_with_infiniband() {
+    check("almalinux-8-azure-hpc");
+}
+
+/// The machine that runs the test has interfaces, disks and packages; an empty root has none of them.
+#[test]
+fn an_empty_root_knows_nothing_of_the_machine_that_looks_at_it() {
+    let root = tempfile::tempdir().unwrap();
+    let facts = collect(&Machine::at(root.path()), Selection::Default);
+    let from_the_machine = [
+        "network",
+        "counters",
+        "ipaddress",
+        "macaddress",
+        "filesystem",
+        "block_device",
+        "sysconf",
+        "systemd_paths",
+        "hostname",
+        "machine_id",
+        "kernel",
+        "cpu",
+        "memory",
+        "uptime",
+        "platform",
+    ];
+    for name in from_the_machine {
+        let value = facts.get(name);
+        let empty = value
+            .is_none_or(|value| value.as_object().is_some_and(serde_json::Map::is_empty) || value.is_null());
+        assert!(empty, "{name}: {value:?}");
+    }
+    let programs: Vec<_> = ["languages", "packages", "docker"].map(str::to_owned).into();
+    let facts = collect(&Machine::at(root.path()), Selection::Attributes(&programs));
+    assert!(
+        facts.values().all(|value| value == &serde_json::json!({})),
+        "{facts:?}"
+    );
+}
