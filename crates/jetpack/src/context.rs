@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use link::join::Membership;
 use locker::{Access, Locker};
 use node::clock::SystemClock;
+use node::command::Stop;
 use node::home::Home;
 use node::identity::Machine;
 use node::log::LogFile;
@@ -13,6 +14,7 @@ use node::settings::Settings;
 use node::trace::LogLayer;
 use protocol::{LockerRef, NodeConfiguration};
 use terminal::ResultExt;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
 
 /// The home that the environment names.
@@ -58,6 +60,20 @@ pub(crate) fn with_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> 
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(work)
+}
+
+/// Requests a stop at TERM and Ctrl-C: the program at work is ended with everything it started.
+pub(crate) fn stop_on_signal(stop: &Stop) -> anyhow::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).context("cannot listen for signals")?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            if signals.recv().await.is_some() {
+                stop.request();
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Sends what the libraries trace to `logs/jetpack.log`.

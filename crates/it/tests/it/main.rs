@@ -14,3 +14,4 @@ mod failures;
 mod identity;
 mod messages;
 mod people;
+mod testing;

@@ -15,10 +15,12 @@ use node::identity::Machine;
 use node::settings::Settings;
 use protocol::{ConvergeFailure, NodeConfiguration, Phase};
 use terminal::ResultExt;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::Telling;
 use crate::context;
+
+/// The key that `cyclecloud start_cluster -t` sets.
+const TEST_MODE: &str = "cyclecloud.test_mode";
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvergeArgs {
@@ -55,7 +57,8 @@ pub(crate) fn run(args: &ConvergeArgs) -> anyhow::Result<()> {
 }
 
 async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyhow::Result<()> {
-    let stop = stop_on_signal()?;
+    let stop = Stop::new();
+    context::stop_on_signal(&stop)?;
     let machine = Machine::this();
     let session = Session::begin(home, &machine, "jetpack converge", &SystemClock);
     let mut session = match session {
@@ -101,7 +104,13 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         },
     };
     match session.run(&plan, &mut telling, &stop).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            // The session is over: its lock is free for whatever the tests do.
+            if args.mode == Mode::Install && data.is_true(TEST_MODE, false) {
+                run_tests(home, settings, &data, &stop).await;
+            }
+            Ok(())
+        }
         Err(ConvergeError::Failed(failure)) => {
             let recommendation = failure.recommendation.clone();
             let error = anyhow!("{}", failure.message);
@@ -111,6 +120,15 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
             }
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs the tests of a cluster in test mode. The node is ready whatever they say; the server is told.
+async fn run_tests(home: &Home, settings: &Settings, data: &NodeData, stop: &Stop) {
+    tracing::info!("running the tests of this node's projects: `{TEST_MODE}` is true");
+    match super::test::in_test_mode(home, settings, data, stop).await {
+        Ok(()) => tracing::info!("the tests have passed"),
+        Err(error) => tracing::warn!("the tests have not passed: {}", terminal::chain(error.as_ref())),
     }
 }
 
@@ -175,21 +193,6 @@ fn last_known(membership: &Membership, home: &Home) -> anyhow::Result<NodeConfig
     known
         .context("this node has never fetched its configuration")
         .hint("`jetpack converge` does")
-}
-
-/// A stop that TERM and Ctrl-C request: the script at work is ended with everything it started.
-fn stop_on_signal() -> anyhow::Result<Stop> {
-    let stop = Stop::new();
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind).context("cannot listen for signals")?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            if signals.recv().await.is_some() {
-                stop.request();
-            }
-        });
-    }
-    Ok(stop)
 }
 
 fn show(output: &[u8]) {

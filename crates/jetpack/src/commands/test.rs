@@ -8,9 +8,10 @@ use clap::Args;
 use node::command::Stop;
 use node::config::NodeData;
 use node::duration::{self, DurationError, Unit};
+use node::home::Home;
 use node::host;
+use node::settings::Settings;
 use protocol::MessageType;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context;
 use crate::deliver::send;
@@ -39,6 +40,9 @@ fn time_limit(text: &str) -> Result<Duration, DurationError> {
     duration::parse(text, Unit::Seconds)
 }
 
+/// The same without `--timeout`, for tests that nobody started by hand.
+const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
+
 /// Runs the tests and tells the server; an error when one of them did not pass.
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     let home = context::initialized_home()?;
@@ -53,14 +57,11 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
             terminal::chain(&error)
         ));
     }
-    let run = Run {
-        home: home.clone(),
-        root: settings.converge.cluster_init_root.clone(),
-        time_limit: args.timeout,
-        grace: settings.converge.script_grace,
-        stop: Stop::new(),
-    };
-    let (results, stopped) = context::with_runtime(run_all(run, specs))?;
+    let run = new_run(&home, &settings, args.timeout, Stop::new());
+    let (results, stopped) = context::with_runtime(async {
+        context::stop_on_signal(&run.stop)?;
+        run_all(run, specs).await
+    })?;
     if let Some(path) = &junit {
         let document = document(&results, host::short_hostname().as_deref())
             .with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -69,17 +70,31 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     summary(&results, stopped)
 }
 
+/// What a cluster in test mode does once a node is ready: runs all its tests, as `jetpack test` does.
+pub(crate) async fn in_test_mode(
+    home: &Home,
+    settings: &Settings,
+    data: &NodeData,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let specs = specs(data, None, None)?;
+    let run = new_run(home, settings, TIME_LIMIT, stop.clone());
+    let (results, stopped) = run_all(run, specs).await?;
+    summary(&results, stopped)
+}
+
+fn new_run(home: &Home, settings: &Settings, time_limit: Duration, stop: Stop) -> Run {
+    Run {
+        home: home.clone(),
+        root: settings.converge.cluster_init_root.clone(),
+        time_limit,
+        grace: settings.converge.script_grace,
+        stop,
+    }
+}
+
 /// Runs the tests of the specs until all have run or somebody says stop. Only specs whose tests all ran are reported.
 async fn run_all(run: Run, specs: Vec<Spec>) -> anyhow::Result<(Vec<SpecResult>, bool)> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind).context("cannot listen for signals")?;
-        let stop = run.stop.clone();
-        tokio::spawn(async move {
-            if signals.recv().await.is_some() {
-                stop.request();
-            }
-        });
-    }
     let work = move || -> anyhow::Result<(Vec<SpecResult>, bool)> {
         let mut results = Vec::new();
         for spec in &specs {
