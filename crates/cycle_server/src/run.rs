@@ -273,7 +273,8 @@ impl Server {
             password,
         };
         let inbox = tokio::spawn(inbox::run(app.clone(), endpoint, orders, Arc::new(ready)));
-        let http = serve(&app, http)?;
+        let courier = Arc::new(courier);
+        let http = serve(&app, courier.clone(), http)?;
         tokio::time::timeout(BROKER_READY, is_ready.wait_for(|ready| *ready))
             .await
             .context("the server's own message broker does not answer")??;
@@ -283,7 +284,7 @@ impl Server {
             None => ProcessSettings::beside_executable(folder.nodes())?,
         };
         let provider: Arc<dyn Provider> = Arc::new(ProcessProvider::open(programs).await?);
-        let reconcilers = Reconcilers::new(app.clone(), provider.clone(), Arc::new(courier));
+        let reconcilers = Reconcilers::new(app.clone(), provider.clone(), courier);
         inside.push(tokio::spawn(reconcilers.run()));
         Ok(Self {
             app,
@@ -317,8 +318,8 @@ impl Server {
     }
 }
 
-fn serve(app: &SharedApp, door: Door) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
-    let router = api::router(app.clone());
+fn serve(app: &SharedApp, post: Arc<Courier>, door: Door) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
+    let router = api::router(app.clone(), post);
     let stopping = app.stopping.clone().cancelled_owned();
     Ok(match door.tls {
         None => tokio::spawn(

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::app::{App, Reach, SharedApp};
 use crate::auth::{Auth, hash_password};
 use crate::clock::Clock;
-use crate::inbox::{Post, PostError};
+use crate::inbox::{Post, PostError, Publication};
 use crate::provider::{Machine, MachineRequest, MachineStatus, Provider, ProviderError};
 use crate::reconcile::Board;
 use crate::settings::Settings;
@@ -65,6 +65,8 @@ impl Clock for StandingClock {
 /// A server under test.
 pub(crate) struct Bench {
     pub(crate) app: SharedApp,
+    /// What nodes had published over HTTPS.
+    pub(crate) post: Arc<FakePost>,
     pub(crate) clock: Arc<StandingClock>,
     client: reqwest::Client,
     folder: TempDir,
@@ -137,10 +139,12 @@ impl Bench {
             stopping: CancellationToken::new(),
             started: clock.now(),
         });
-        let router = crate::api::router(app.clone());
+        let post = Arc::new(FakePost::default());
+        let router = crate::api::router(app.clone(), post.clone());
         tokio::spawn(axum::serve(listener, router).into_future());
         Self {
             app,
+            post,
             clock,
             client: reqwest::Client::new(),
             folder,
@@ -383,12 +387,22 @@ impl Provider for FakeProvider {
 #[derive(Debug, Default)]
 pub(crate) struct FakePost {
     sent: Mutex<Vec<(String, Command)>>,
+    published: Mutex<Vec<Publication>>,
     is_away: Mutex<bool>,
 }
 
 impl FakePost {
     pub(crate) fn sent(&self) -> Vec<(String, Command)> {
         self.sent.lock().unwrap().clone()
+    }
+
+    /// The routing keys under which something was published.
+    pub(crate) fn published(&self) -> Vec<String> {
+        let published = self.published.lock().unwrap();
+        published
+            .iter()
+            .map(|publication| publication.routing_key().to_owned())
+            .collect()
     }
 
     pub(crate) fn go_away(&self, is_away: bool) {
@@ -409,6 +423,14 @@ impl Post for FakePost {
     fn send<'a>(&'a self, node_id: &'a str, command: Command) -> BoxFuture<'a, Result<(), PostError>> {
         self.sent.lock().unwrap().push((node_id.to_owned(), command));
         self.answer()
+    }
+
+    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<(), PostError>> {
+        let answer = self.answer();
+        if !*self.is_away.lock().unwrap() {
+            self.published.lock().unwrap().push(publication);
+        }
+        answer
     }
 
     fn close<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), PostError>> {

@@ -22,6 +22,10 @@ use tokio::time::Instant;
 
 use crate::tls;
 
+mod custom;
+
+use custom::Publication;
+
 /// Seconds. The broker may ask for less.
 const HEARTBEAT: u16 = 60;
 /// From the first packet to the open channel.
@@ -284,8 +288,28 @@ impl AmqpSession {
         })
     }
 
-    /// Publishes one message: persistent, mandatory, signed with the node's id.
+    /// Publishes one message: what `jetpack send` gave to the exchange for it, everything else to the server.
     pub(crate) async fn publish(&self, envelope: &Envelope) -> Result<Pending, Error> {
+        match custom::publication(envelope) {
+            Some(custom) => self.publish_custom(custom).await,
+            None => self.publish_own(envelope).await,
+        }
+    }
+
+    /// Publishes for whoever has bound a queue. Not mandatory: if nobody has, the message has done its duty.
+    async fn publish_custom(&self, custom: Publication) -> Result<Pending, Error> {
+        self.confirmed(
+            topology::CUSTOM_EXCHANGE,
+            custom.routing_key,
+            BasicPublishOptions::default(),
+            &custom.body,
+            custom.properties.with_delivery_mode(PERSISTENT),
+        )
+        .await
+    }
+
+    /// Publishes for the server: persistent, mandatory, signed with the node's id.
+    async fn publish_own(&self, envelope: &Envelope) -> Result<Pending, Error> {
         let body = serde_json::to_vec(envelope).map_err(Error::Json)?;
         let key = topology::routing_key(&self.target.cluster, &self.target.node_id, envelope.kind);
         let options = BasicPublishOptions {
@@ -297,15 +321,21 @@ impl AmqpSession {
             .with_content_type(ShortString::from("application/json"))
             .with_message_id(envelope.id.to_string().into())
             .with_user_id(self.target.node_id.clone().into());
+        self.confirmed(topology::NODE_EXCHANGE, key.into(), options, &body, properties)
+            .await
+    }
+
+    async fn confirmed(
+        &self,
+        exchange: &str,
+        key: ShortString,
+        options: BasicPublishOptions,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<Pending, Error> {
         let confirm = self
             .publisher
-            .basic_publish(
-                topology::NODE_EXCHANGE.into(),
-                key.into(),
-                options,
-                &body,
-                properties,
-            )
+            .basic_publish(exchange.into(), key, options, body, properties)
             .await
             .map_err(|error| self.target.failed(error))?;
         Ok(Pending {

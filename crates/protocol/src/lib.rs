@@ -28,7 +28,7 @@ pub use message::{
     ShutdownPolicy,
 };
 pub use report::{
-    AUTOSCALE_EXPIRATION, Autoscale, Condition, ConditionStatus, Custom, DEFAULT_ARRAY, IssueUpload,
-    Properties, STANDARD_REQUEST_SET, TestFailure, TestReport,
+    AUTOSCALE_EXPIRATION, Autoscale, Condition, ConditionStatus, Custom, CustomError, DEFAULT_ARRAY,
+    IssueUpload, Properties, STANDARD_REQUEST_SET, TestFailure, TestReport,
 };
 pub use tree::{lookup, merge, set_dotted};

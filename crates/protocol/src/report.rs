@@ -133,6 +133,56 @@ pub struct Custom {
     pub body: String,
 }
 
+impl Custom {
+    /// Longest short string of AMQP (0-9-1, section 4.2.5.3), in bytes: routing key, content type, name of a header.
+    pub const MAX_SHORT: usize = 255;
+    /// Most bytes of all headers, names and values: they travel in one frame.
+    pub const MAX_HEADERS: usize = 32 << 10;
+
+    /// Whether AMQP can carry it. A sender checks before it sends; a receiver need not believe that.
+    ///
+    /// # Errors
+    /// Says what is too long.
+    pub fn check(&self) -> Result<(), CustomError> {
+        let shorts = [
+            ("routing key", &self.routing_key),
+            ("content type", &self.content_type),
+        ];
+        let names = self.headers.keys().map(|name| ("name of a header", name));
+        for (what, text) in shorts.into_iter().chain(names) {
+            if text.len() > Self::MAX_SHORT {
+                return Err(CustomError {
+                    what,
+                    bytes: text.len(),
+                    limit: Self::MAX_SHORT,
+                });
+            }
+        }
+        let bytes = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if bytes > Self::MAX_HEADERS {
+            return Err(CustomError {
+                what: "sum of the headers",
+                bytes,
+                limit: Self::MAX_HEADERS,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A [`Custom`] that AMQP cannot carry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {what} has {bytes} bytes, more than the limit of {limit}")]
+pub struct CustomError {
+    what: &'static str,
+    bytes: usize,
+    limit: usize,
+}
+
 /// Answer to `PUT /clusterlink/issues/NAME.zip`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueUpload {
@@ -144,4 +194,32 @@ pub struct IssueUpload {
     /// When the signed URL ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<jiff::Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_amqp_cannot_carry_is_named() {
+        let custom = Custom {
+            routing_key: "k".repeat(255),
+            content_type: String::new(),
+            headers: BTreeMap::from([("h".repeat(255), "v".repeat((32 << 10) - 255))]),
+            body: String::new(),
+        };
+        assert_eq!(custom.check(), Ok(()));
+        let mut long = custom.clone();
+        long.routing_key.push('k');
+        assert_eq!(
+            long.check().unwrap_err().to_string(),
+            "the routing key has 256 bytes, more than the limit of 255"
+        );
+        let mut many = custom;
+        many.headers.insert("a".to_owned(), String::new());
+        assert_eq!(
+            many.check().unwrap_err().to_string(),
+            "the sum of the headers has 32769 bytes, more than the limit of 32768"
+        );
+    }
 }

@@ -1,10 +1,12 @@
 //! What nodes call: their configuration, and their messages when AMQP is not to be had.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
-use protocol::{Messages, NodeConfiguration};
+use axum::{Extension, Json};
+use protocol::{Envelope, Messages, NodeConfiguration};
 use serde_json::{Value, json};
 
 use super::ApiError;
@@ -12,6 +14,7 @@ use super::body::JsonBody;
 use super::configuration::{ConfigurationError, node_configuration};
 use crate::app::{App, SharedApp};
 use crate::auth::{NodeIdentity, hash_secret, is_secret, secret_matches};
+use crate::inbox::{Post, Publication};
 use crate::lifecycle::{digest, users_of};
 use crate::store::{Incoming, Node, StoreError, TargetState, Userdata};
 
@@ -70,11 +73,12 @@ async fn claim(app: &App, id: &str, secret: &str, node: &Node) -> Result<Userdat
     app.store.claim(id, &hash_secret(secret), users).await
 }
 
-/// `POST /clusterlink/messages`: 202 when they are stored.
+/// `POST /clusterlink/messages`: 202 when they are stored, and custom ones published.
 pub(super) async fn messages(
     State(app): State<SharedApp>,
+    Extension(courier): Extension<Arc<dyn Post>>,
     identity: NodeIdentity,
-    JsonBody(body): JsonBody<Messages>,
+    JsonBody(mut body): JsonBody<Messages>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     if body.messages.len() > MAX_MESSAGES {
         return Err(ApiError::bad_request(format!(
@@ -82,6 +86,9 @@ pub(super) async fn messages(
         )));
     }
     let node_id = &identity.node().id;
+    for envelope in &mut body.messages {
+        publish(courier.as_ref(), node_id, envelope).await?;
+    }
     let batch = body.messages.into_iter().map(|envelope| Incoming {
         node_id: node_id.clone(),
         envelope,
@@ -91,6 +98,29 @@ pub(super) async fn messages(
         StatusCode::ACCEPTED,
         Json(json!({"new": received.new, "repeated": received.repeated})),
     ))
+}
+
+/// Publishes what a custom message holds, as the node itself would over AMQP. If the answer is lost the node sends it
+/// again and it is published again, under the same message id.
+async fn publish(courier: &dyn Post, node_id: &str, envelope: &mut Envelope) -> Result<(), ApiError> {
+    match Publication::of(envelope) {
+        Ok(Some(publication)) => courier.publish(publication).await.map_err(|error| {
+            let reason = format!(
+                "message {} cannot be published: {}",
+                envelope.id,
+                terminal::chain(&error)
+            );
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+        })?,
+        Ok(None) => return Ok(()),
+        // An error would make the node send it for ever, and nothing else.
+        Err(reason) => {
+            tracing::warn!(node = node_id, message = %envelope.id, reason, "a custom message was dropped");
+        }
+    }
+    // The broker has it: the store need only know its id.
+    envelope.data = Value::Null;
+    Ok(())
 }
 
 impl From<ConfigurationError> for ApiError {

@@ -21,28 +21,34 @@ mod users;
 pub use configuration::{ConfigurationError, node_configuration};
 pub use error::ApiError;
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tower_http::trace::TraceLayer;
 
 use crate::app::SharedApp;
 use crate::auth::Account;
+use crate::inbox::Post;
 use crate::web::{self, Pages};
 
 /// Most bytes of a body, save that of a blob.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// All that the server serves over HTTP.
-pub fn router(app: SharedApp) -> Router {
+///
+/// What nodes want published goes to `courier`.
+pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
     let pages = Pages {
         store: app.store.clone(),
         clock: app.clock.clone(),
         stopping: app.stopping.clone(),
     };
     let pages = web::pages(pages).layer(axum::middleware::from_fn_with_state(app.clone(), only_accounts));
+    let messages = post(clusterlink::messages).layer(Extension(courier));
     Router::new()
         .route("/healthz", get(site::health))
         .route("/ca.pem", get(site::ca))
@@ -79,7 +85,7 @@ pub fn router(app: SharedApp) -> Router {
         )
         .route("/cloud/actions/retry/{name}", post(clusters::retry))
         .route("/clusterlink/userdata/{id}", get(clusterlink::userdata))
-        .route("/clusterlink/messages", post(clusterlink::messages))
+        .route("/clusterlink/messages", messages)
         .route("/lockers", get(lockers::all))
         .route("/lockers/{locker}/", get(lockers::list))
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -1,4 +1,4 @@
-//! Commands to nodes, as the reconcilers give them.
+//! Commands to nodes, as the reconcilers give them, and what nodes want published.
 
 use std::fmt;
 
@@ -6,6 +6,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use protocol::Command;
 use tokio::sync::{mpsc, oneshot};
+
+use super::custom::Publication;
 
 /// Orders that wait for the connection; more make their callers wait.
 const QUEUE: usize = 256;
@@ -35,6 +37,9 @@ pub trait Post: fmt::Debug + Send + Sync {
     /// Sends a command. It is on the broker's disk when this returns.
     fn send<'a>(&'a self, node_id: &'a str, command: Command) -> BoxFuture<'a, Result<(), PostError>>;
 
+    /// Publishes for a node that cannot itself. It is on the broker's disk when this returns, if any queue takes it.
+    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<(), PostError>>;
+
     /// Removes the command queue of a node and closes its connections.
     fn close<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), PostError>>;
 }
@@ -44,6 +49,7 @@ pub trait Post: fmt::Debug + Send + Sync {
 pub(super) enum Order {
     Open(String),
     Send(String, Box<Command>),
+    Publish(Box<Publication>),
     Close(String),
 }
 
@@ -84,6 +90,10 @@ impl Post for Courier {
     fn send<'a>(&'a self, node_id: &'a str, command: Command) -> BoxFuture<'a, Result<(), PostError>> {
         self.order(Order::Send(node_id.to_owned(), Box::new(command)))
             .boxed()
+    }
+
+    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<(), PostError>> {
+        self.order(Order::Publish(Box::new(publication))).boxed()
     }
 
     fn close<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), PostError>> {

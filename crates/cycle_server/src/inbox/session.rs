@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::courier::{Order, Ordered, Orders, PostError};
+use super::custom::Publication;
 use super::gate::SERVER;
 use super::incoming;
 use crate::app::SharedApp;
@@ -198,6 +199,7 @@ async fn carry_out(
             Order::Open(node) => open(channel, &node).await.map_err(PostError::Refused),
             Order::Close(node) => close(channel, &node).await.map_err(PostError::Refused),
             Order::Send(node, command) => send(channel, &node, &command).await,
+            Order::Publish(publication) => publish(channel, *publication).await,
         };
         let is_lost = matches!(&result, Err(PostError::Refused(_)));
         // Whoever asked may have gone away.
@@ -215,6 +217,24 @@ async fn close(channel: &Channel, node_id: &str) -> lapin::Result<()> {
     let name = ShortString::from(topology::command_queue(node_id));
     channel.queue_delete(name, QueueDeleteOptions::default()).await?;
     Ok(())
+}
+
+/// Not mandatory: if nobody has bound a queue, the message has done its duty.
+async fn publish(channel: &Channel, publication: Publication) -> Result<(), PostError> {
+    let confirm = channel
+        .basic_publish(
+            topology::CUSTOM_EXCHANGE.into(),
+            publication.routing_key,
+            BasicPublishOptions::default(),
+            &publication.body,
+            publication.properties.with_delivery_mode(PERSISTENT),
+        )
+        .await
+        .map_err(PostError::Refused)?;
+    match confirm.await.map_err(PostError::Refused)? {
+        Confirmation::Ack(_) | Confirmation::NotRequested => Ok(()),
+        Confirmation::Nack(_) => Err(PostError::Away),
+    }
 }
 
 async fn send(channel: &Channel, node_id: &str, command: &protocol::Command) -> Result<(), PostError> {

@@ -14,12 +14,8 @@ use terminal::ResultExt;
 
 use crate::{context, deliver, input};
 
-/// Longest short string of AMQP (0-9-1, section 4.2.5.3), in bytes: routing key, content type, name of a header.
-const MAX_SHORT: usize = 255;
 /// Most bytes of a body. In base64, with envelope and headers, it fits into a message of the outbox.
 const MAX_BODY: u64 = 720 << 10;
-/// Most bytes of all headers. They travel in one frame.
-const MAX_HEADERS: usize = 32 << 10;
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("body").required(true).args(["text", "file"]))]
@@ -61,6 +57,7 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<()> {
         headers: headers(&args.headers)?,
         body: STANDARD.encode(body(args)?),
     };
+    custom.check()?;
     deliver::keep(&home, &settings, MessageType::Custom, &custom)?;
     deliver::push(&home);
     Ok(())
@@ -112,24 +109,20 @@ fn media_type(file: Option<&Path>) -> &'static str {
 
 fn headers(given: &[(String, String)]) -> anyhow::Result<BTreeMap<String, String>> {
     let mut headers = BTreeMap::new();
-    let mut bytes = 0;
     for (key, value) in given {
-        bytes += key.len() + value.len();
         if headers.insert(key.clone(), value.clone()).is_some() {
             bail!("the header `{key}` is given twice");
         }
-    }
-    if bytes > MAX_HEADERS {
-        bail!("the headers have {bytes} bytes, more than the limit of {MAX_HEADERS}");
     }
     Ok(headers)
 }
 
 fn short(text: &str) -> Result<String, String> {
-    if text.len() > MAX_SHORT {
+    if text.len() > Custom::MAX_SHORT {
         return Err(format!(
-            "it has {} bytes, more than the {MAX_SHORT} of AMQP",
-            text.len()
+            "it has {} bytes, more than the {} of AMQP",
+            text.len(),
+            Custom::MAX_SHORT
         ));
     }
     Ok(text.to_owned())

@@ -129,7 +129,7 @@ fn what_cannot_be_sent_is_refused() {
     let large = format!("a={}", "x".repeat(40_000));
     home.fails(
         &["send", "x", "--header", &large],
-        "Error: the headers have 40001 bytes, more than the limit of 32768\n",
+        "Error: the sum of the headers has 40001 bytes, more than the limit of 32768\n",
     );
 }
 

@@ -145,3 +145,35 @@ async fn messages_that_are_none_are_refused() {
         .expect(400);
     post(&bench, "head", &secret('a'), json!("x")).await.expect(400);
 }
+
+#[tokio::test]
+async fn custom_messages_are_published_before_they_are_acknowledged() {
+    let bench = Bench::started().await;
+    bench.join("head", &secret('a')).await.expect(200);
+    let head = bench.node("head").await;
+    let custom = |key: &str| json!({"routing_key": key, "content_type": "text/plain", "body": "aGVsbG8="});
+    let messages = json!({"messages": [
+        envelope(&head, 1, MessageType::Custom, custom("a.b")),
+        envelope(&head, 2, MessageType::Custom, json!({"body": "no key"})),
+        envelope(&head, 3, MessageType::Custom, custom(&"k".repeat(256))),
+        envelope(&head, 4, MessageType::Log, json!({"level": "info", "priority": "low", "message": "x"})),
+        envelope(&head, 5, MessageType::Custom, custom("c")),
+    ]});
+    let post = async || {
+        let request = bench
+            .request("POST", "/clusterlink/messages")
+            .basic_auth(&head.id, Some(secret('a')))
+            .json(&messages);
+        bench.send(request).await
+    };
+    bench.post.go_away(true);
+    let away = post().await.expect(503);
+    assert!(away.error().contains("the message broker is away"), "{away:?}");
+    bench.post.go_away(false);
+    assert_eq!(
+        post().await.expect(202).json()["new"],
+        5,
+        "nothing was kept before"
+    );
+    assert_eq!(bench.post.published(), ["a.b", "c"]);
+}
