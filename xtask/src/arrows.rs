@@ -35,6 +35,17 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["broker", "durable", "locker", "protocol", "terminal"],
     ),
     ("cyclecloud", &["durable", "locker", "protocol", "terminal"]),
+    (
+        "reference",
+        &[
+            "cycle_server",
+            "cyclecloud",
+            "durable",
+            "jetpack",
+            "jetpackd",
+            "terminal",
+        ],
+    ),
     ("testkit", &[]),
     ("it", &[]),
     ("benches", &["durable", "terminal"]),

@@ -26,6 +26,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make the folder of a server: store, certificates, first account, locker
+    #[command(after_help = "Example:
+  cycle_server init /srv/cycle_server")]
     Init {
         /// The folder; it must be empty or not exist
         dir: PathBuf,
@@ -40,6 +42,8 @@ enum Command {
         hosts: Vec<String>,
     },
     /// Run a server until it gets SIGTERM or SIGINT
+    #[command(after_help = "Example:
+  cycle_server run --dir /srv/cycle_server")]
     Run {
         /// The folder that `init` made
         #[arg(long, value_name = "DIR")]

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    autoscale, condition, config, converge, download, facts, initialize, keepalive, log, send, shutdown,
-    status, test, users,
+    autoscale, completions, condition, config, converge, download, facts, initialize, keepalive, log, send,
+    shutdown, status, test, users,
 };
 
 /// The node's command-line tool
@@ -156,6 +156,14 @@ pub(crate) enum Command {
     /// Tell the server the host name and address of this machine
     #[command(hide = true)]
     ReportHost,
+
+    /// Print a script that teaches a shell to complete the words of this tool
+    #[command(after_help = "Examples:
+  source <(jetpack completions bash)                                  for this shell
+  jetpack completions bash >/etc/bash_completion.d/jetpack             for everybody
+  jetpack completions zsh >/usr/local/share/zsh/site-functions/_jetpack
+  jetpack completions fish >~/.config/fish/completions/jetpack.fish")]
+    Completions(completions::CompletionsArgs),
 }
 
 #[cfg(test)]

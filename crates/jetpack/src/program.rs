@@ -40,6 +40,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Test(args) => commands::test::run(&args),
         Command::ReportHost => commands::report_host::run(),
+        Command::Completions(args) => commands::completions::run(&args),
     };
     terminal::finish(result, verbose)
 }

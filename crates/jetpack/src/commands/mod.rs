@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod autoscale;
+pub(crate) mod completions;
 pub(crate) mod condition;
 pub(crate) mod config;
 pub(crate) mod converge;

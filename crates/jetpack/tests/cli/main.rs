@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure is a failed test, also in helpers")]
 
 mod autoscale;
+mod completions;
 mod condition;
 mod config;
 mod facts;
