@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use protocol::Priority;
+use protocol::{Level, Priority};
 
 /// Operates clusters, projects and lockers of an application server
 #[derive(Debug, Parser)]
@@ -72,11 +72,19 @@ pub(crate) enum Command {
             cyclecloud show_nodes scheduler -c demo --format json"
     )]
     ShowNodes(ShowNodes),
+    /// Show what nodes say is wrong with them: their conditions
+    #[command(after_help = "Example:\n  cyclecloud issues demo")]
+    Issues {
+        /// Name of the cluster; default: all
+        cluster: Option<String>,
+    },
     /// Make and change accounts, and say who may log in to nodes
     #[command(subcommand)]
     User(User),
     /// Show the event log, and follow it
-    #[command(after_help = "Example:\n  cyclecloud events demo -f --priority low")]
+    #[command(
+        after_help = "Examples:\n  cyclecloud events demo -f --priority low\n  cyclecloud events --level error"
+    )]
     Events(Events),
 }
 
@@ -228,7 +236,7 @@ pub(crate) struct ShowNodes {
     /// How to write them
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// More columns: template, machine type, host name, node id
+    /// More columns: template, machine type, host name, node id; of a single node also its properties and tests
     #[arg(short, long)]
     pub(crate) long: bool,
     /// Also what each node is and should be
@@ -255,6 +263,9 @@ pub(crate) struct Events {
     /// Only events of this priority and above: low, medium, high
     #[arg(long, default_value = "medium", value_name = "PRIORITY")]
     pub(crate) priority: Priority,
+    /// Only events of this level and above: info, warn, error
+    #[arg(long, default_value = "info", value_name = "LEVEL")]
+    pub(crate) level: Level,
     /// How many of the last events to show
     #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
     pub(crate) number: u32,

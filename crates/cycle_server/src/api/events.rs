@@ -10,7 +10,7 @@ use axum::response::Sse;
 use axum::response::sse::{self, KeepAlive};
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use protocol::{Event, Priority};
+use protocol::{Event, Level, Priority};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -31,6 +31,7 @@ pub(super) struct Wanted {
     after: Option<i64>,
     limit: Option<u32>,
     priority: Option<String>,
+    level: Option<String>,
 }
 
 impl Wanted {
@@ -42,16 +43,24 @@ impl Wanted {
                 .parse()
                 .map_err(|error| ApiError::bad_request(format!("the priority {error}")))?,
         };
+        let level = match self.level.as_deref() {
+            None | Some("") => Level::Info,
+            Some(word) => word
+                .to_ascii_lowercase()
+                .parse()
+                .map_err(|error| ApiError::bad_request(format!("the level {error}")))?,
+        };
         Ok(EventQuery {
             cluster: self.cluster.clone().filter(|cluster| !cluster.is_empty()),
             after: self.after,
+            level,
             priority,
             limit: self.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT),
         })
     }
 }
 
-/// `GET /cloud/api/events?cluster=&after=&limit=&priority=` (ours), the oldest first.
+/// `GET /cloud/api/events?cluster=&after=&limit=&priority=&level=` (ours), the oldest first.
 pub(super) async fn list(
     State(app): State<SharedApp>,
     _: Account,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::ApiError;
 use crate::app::{App, LOCKER, SharedApp};
-use crate::auth::{Account, Identity};
+use crate::auth::{Account, Identity, is_signed};
 
 /// `GET /lockers` (ours)
 pub(super) async fn all(State(app): State<SharedApp>, _: Account) -> Json<Vec<LockerSummary>> {
@@ -61,14 +61,37 @@ pub(super) async fn head(
     Ok((headers, Body::empty()).into_response())
 }
 
-/// `GET /lockers/{locker}/{path}`, whole or one range.
+/// The query of a signed URL.
+#[derive(Debug, Deserialize)]
+pub(super) struct Signed {
+    expires: Option<i64>,
+    signature: Option<String>,
+}
+
+/// `GET /lockers/{locker}/{path}`, whole or one range. With `expires` and `signature` nobody needs an account.
 pub(super) async fn read(
     State(app): State<SharedApp>,
-    identity: Identity,
+    identity: Result<Identity, ApiError>,
     Path((name, path)): Path<(String, String)>,
+    Query(signed): Query<Signed>,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let locker = allowed_blob(&app, &identity, &name, &path).await?;
+    let locker = match (signed.expires, &signed.signature) {
+        (Some(expires), Some(signature)) => {
+            locker::path::check(&path).map_err(|error| ApiError::bad_request(error.to_string()))?;
+            let key = app.auth.signing_key().await;
+            let key = key.map_err(|error| ApiError::internal(&error))?;
+            let signed = format!("/lockers/{name}/{path}");
+            let now = app.clock.now().as_second();
+            if !is_signed(&key, &signed, expires, signature, now) {
+                return Err(ApiError::forbidden(
+                    "the signature of this URL is wrong, or its time is over",
+                ));
+            }
+            named(&app, &name)?
+        }
+        _ => allowed_blob(&app, &identity?, &name, &path).await?,
+    };
     let wanted = match request.get(RANGE).and_then(|value| value.to_str().ok()) {
         Some(text) => range(text, locker.head(&path).await?.size),
         None => None,

@@ -10,6 +10,7 @@ mod configuration;
 mod error;
 mod events;
 mod import;
+mod issues;
 mod lockers;
 mod nodes;
 mod operations;
@@ -63,6 +64,7 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
         .route("/operations/{id}", get(operations::one))
         .route("/cloud/api/import_cluster/{name}", post(import::import))
         .route("/cloud/api/nodes", get(nodes::all))
+        .route("/cloud/api/nodes/{node}", get(nodes::one))
         .route("/cloud/api/users", get(users::list).post(users::add))
         .route(
             "/cloud/api/users/{name}",
@@ -95,6 +97,7 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
                     "/lockers/{locker}/{*path}",
                     get(lockers::read).head(lockers::head).put(lockers::write),
                 )
+                .route("/clusterlink/issues/{file}", axum::routing::put(issues::upload))
                 .layer(DefaultBodyLimit::disable()),
         )
         .merge(pages)

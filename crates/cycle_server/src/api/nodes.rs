@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ApiError;
 use super::body::JsonBody;
 use super::operations::{no_request, operation_status};
-use super::records::node_record;
+use super::records::{add_documents, node_record};
 use crate::app::SharedApp;
 use crate::auth::Account;
 use crate::lifecycle::{self, Action};
@@ -95,6 +95,31 @@ pub(super) async fn all(
         .flat_map(|(cluster, nodes)| nodes.iter().map(|node| node_record(cluster, node, machines)))
         .collect();
     Ok(Json(records))
+}
+
+/// `GET /cloud/api/nodes/{node}?cluster=` (ours): the record of one node, by name or id, with `Properties` and `Tests`.
+pub(super) async fn one(
+    State(app): State<SharedApp>,
+    _: Account,
+    Path(name): Path<String>,
+    Query(of): Query<OfCluster>,
+) -> Result<Json<NodeRecord>, ApiError> {
+    let nodes = app.store.nodes(of.cluster.as_deref()).await?;
+    let mut found = nodes
+        .into_iter()
+        .filter(|node| node.name == name || node.id == name);
+    let node = found.next();
+    let node = node.ok_or_else(|| ApiError::not_found(format!("there is no node `{name}`")))?;
+    if found.next().is_some() {
+        return Err(ApiError::bad_request(format!(
+            "several clusters have a node `{name}`: name the cluster"
+        )));
+    }
+    let cluster = app.store.cluster(&node.cluster).await?;
+    let cluster = cluster.ok_or_else(|| ApiError::no_cluster(&node.cluster))?;
+    let mut record = node_record(&cluster, &node, &app.settings.machines);
+    add_documents(&mut record, app.store.documents(&node.id).await?);
+    Ok(Json(record))
 }
 
 /// `POST /clusters/{cluster}/nodes/create`

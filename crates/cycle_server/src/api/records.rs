@@ -5,7 +5,7 @@ use protocol::rest::{ArrayTarget, NodeRecord};
 use serde_json::{Map, Value, json};
 
 use crate::lifecycle::{self, Machines};
-use crate::store::{Cluster, Node};
+use crate::store::{Cluster, Document, DocumentKind, HeldCondition, Node};
 use crate::template::{ArrayDefinition, NodeDefinition};
 
 /// The record of a node: the template's attributes, those it was created with, and what the server knows.
@@ -47,9 +47,45 @@ pub(super) fn node_record(cluster: &Cluster, node: &Node, machines: &Machines) -
     set("PlacementGroupId", json!(node.placement_group));
     set("GroupId", json!(node.group_id));
     set("RequestId", json!(node.request_id));
+    set(
+        "Conditions",
+        Value::Array(node.conditions.values().map(condition).collect()),
+    );
     set("StartTime", json!(node.started));
     set("LastMessageTime", json!(node.last_message));
     record
+}
+
+fn condition(held: &HeldCondition) -> Value {
+    let report = &held.report;
+    json!({
+        "Name": report.name,
+        "Status": report.status.as_str(),
+        "Since": held.since,
+        "Message": report.message,
+        "Description": report.description,
+        "Recommendations": report.recommendations,
+        "Details": report.details,
+        "ActionType": report.action_type,
+        "GhrCategory": report.ghr_category,
+    })
+}
+
+/// Adds what a node told of itself: `Properties`, and `Tests` with one member for each spec.
+pub(super) fn add_documents(record: &mut NodeRecord, documents: Vec<Document>) {
+    let (mut properties, mut tests) = (json!({}), Map::new());
+    for document in documents {
+        match document.kind {
+            DocumentKind::Properties => properties = document.body,
+            DocumentKind::Tests => {
+                let mut body = document.body;
+                body["time"] = json!(document.time);
+                tests.insert(document.name, body);
+            }
+        }
+    }
+    record.insert("Properties".to_owned(), properties);
+    record.insert("Tests".to_owned(), Value::Object(tests));
 }
 
 /// The record of an array.

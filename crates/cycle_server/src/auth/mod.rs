@@ -7,11 +7,13 @@
 mod extract;
 mod passwords;
 mod secrets;
+mod signed;
 
 pub(crate) use extract::is_node_id;
 pub use extract::{Account, Identity, NodeIdentity};
 pub use passwords::{PasswordError, generate_password, hash_password};
 pub use secrets::{hash_secret, is_secret, secret_matches};
+pub use signed::{is_signed, sign};
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -31,6 +33,17 @@ const MAX_REMEMBERED: usize = 1024;
 const REFUSAL_DELAY: Duration = Duration::from_millis(500);
 /// Most passwords that are checked at a time: each takes a core and 19 MiB.
 const MAX_CHECKS: usize = 2;
+
+/// The key of signed URLs could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// It could not be made.
+    #[error("cannot make the key of signed URLs")]
+    Random(#[from] PasswordError),
+    /// It could not be read.
+    #[error("cannot read the key of signed URLs")]
+    Store(#[from] StoreError),
+}
 
 /// Checks credentials.
 #[derive(Debug)]
@@ -117,6 +130,21 @@ impl Auth {
             tokio::time::sleep(REFUSAL_DELAY).await;
         }
         Ok(found)
+    }
+
+    /// The key of signed URLs, which the store keeps: a URL outlives the server that made it.
+    ///
+    /// # Errors
+    /// When the store fails or the system has no random numbers.
+    pub async fn signing_key(&self) -> Result<Vec<u8>, SigningError> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(PasswordError::Random)?;
+        let candidate = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(self
+            .store
+            .keep_secret("signing_key", candidate)
+            .await?
+            .into_bytes())
     }
 
     fn digest(&self, name: &str, password: &str) -> [u8; 32] {

@@ -76,6 +76,7 @@ impl Site {
             let query = EventQuery {
                 cluster: None,
                 after: Some(0),
+                level: protocol::Level::Info,
                 priority: protocol::Priority::Low,
                 limit: 1000,
             };

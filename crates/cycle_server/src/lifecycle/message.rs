@@ -2,12 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use protocol::{
-    Autoscale, ConvergeFailure, Envelope, Heartbeat, Installation, InstallationStatus, Level, Log,
-    MessageType, Priority, Shutdown,
+    Autoscale, Condition, ConvergeFailure, Envelope, Heartbeat, Installation, InstallationStatus, Level, Log,
+    MessageType, Priority, Properties, Shutdown, TestReport,
 };
 
 use super::autoscale;
 use super::news::news;
+use super::reports;
 use crate::store::{
     Consequences, Demand, Incoming, NewEvent, Node, ShutdownRequest, State, Status, TargetState,
 };
@@ -70,13 +71,31 @@ pub fn apply(node: &mut Node, message: &Incoming, then: &mut Consequences, now: 
                 then.demand = demand(node, autoscale, events, now);
             }
         }
+        MessageType::Condition => {
+            if let Some(condition) = data::<Condition>(node, envelope, events, now)
+                && is_current
+            {
+                reports::condition(node, condition, envelope.timestamp, events);
+            }
+        }
+        MessageType::Props => {
+            if let Some(properties) = data::<Properties>(node, envelope, events, now)
+                && is_current
+            {
+                then.documents
+                    .push(reports::properties(properties, envelope.timestamp));
+            }
+        }
+        MessageType::Test => {
+            if let Some(report) = data::<TestReport>(node, envelope, events, now) {
+                events.push(reports::test_event(node, &report, envelope.timestamp));
+                if is_current {
+                    then.documents.extend(reports::tests(report, envelope.timestamp));
+                }
+            }
+        }
         // Stored; what they lead to is not the business of a node's state.
-        MessageType::Health
-        | MessageType::Condition
-        | MessageType::Props
-        | MessageType::Users
-        | MessageType::Test
-        | MessageType::Custom => {}
+        MessageType::Health | MessageType::Users | MessageType::Custom => {}
     }
 }
 
@@ -282,7 +301,7 @@ fn demand(
     Some((demand, event))
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     if text.len() <= MAX_TEXT {
         return text.to_owned();
     }

@@ -11,6 +11,7 @@ mod manage;
 mod message;
 mod news;
 mod node;
+mod reports;
 mod shutdown;
 mod start;
 mod targets;

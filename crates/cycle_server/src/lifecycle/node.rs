@@ -67,6 +67,7 @@ pub(super) fn new_node(place: Place<'_>, attributes: Map<String, Value>, now: Ti
         told_to_terminate: None,
         shutdown_confirmed: false,
         machine_failure: None,
+        conditions: Default::default(),
         shutdown_asked: None,
         shutdown_refused: None,
     }
@@ -205,6 +206,7 @@ fn forget_machine(node: &mut Node) {
     node.told_to_terminate = None;
     node.shutdown_confirmed = false;
     node.machine_failure = None;
+    node.conditions.clear();
     node.shutdown_asked = None;
     node.shutdown_refused = None;
 }

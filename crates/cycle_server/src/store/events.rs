@@ -32,6 +32,8 @@ pub struct EventQuery {
     pub cluster: Option<String>,
     /// Those with a greater number, the oldest first; none: the newest.
     pub after: Option<i64>,
+    /// Those of at least this level.
+    pub level: Level,
     /// Those of at least this priority.
     pub priority: Priority,
     /// At most so many.
@@ -53,7 +55,7 @@ impl Store {
             };
             let order = if query.after.is_some() { "" } else { "DESC" };
             let sql = format!(
-                "{columns} WHERE id > ?1 AND {cluster} AND priority >= ?3 ORDER BY id {order} LIMIT ?4"
+                "{columns} WHERE id > ?1 AND {cluster} AND priority >= ?3 AND level >= ?4 ORDER BY id {order} LIMIT ?5"
             );
             let mut statement = t.prepare_cached(&sql)?;
             let rows = statement.query_map(
@@ -61,6 +63,7 @@ impl Store {
                     query.after.unwrap_or(i64::MIN),
                     query.cluster,
                     query.priority as i64,
+                    query.level as i64,
                     query.limit,
                 ),
                 event,
@@ -159,6 +162,7 @@ mod tests {
         let query = EventQuery {
             cluster: cluster.map(str::to_owned),
             after,
+            level: Level::Info,
             priority: Priority::Medium,
             limit,
         };
@@ -183,6 +187,18 @@ mod tests {
         assert_eq!(messages(&store, None, Some(0), 2).await, ["1", "2"]);
         assert_eq!(messages(&store, Some("a"), Some(1), 9).await, ["4"]);
         assert_eq!(messages(&store, Some("a"), None, 9).await, ["1", "4"]);
+        let errors = EventQuery {
+            cluster: None,
+            after: None,
+            level: Level::Error,
+            priority: Priority::Low,
+            limit: 9,
+        };
+        assert_eq!(
+            store.events(errors).await.unwrap(),
+            [],
+            "all of them are warnings"
+        );
         assert_eq!(store.last_event().await.unwrap(), 4);
     }
 }

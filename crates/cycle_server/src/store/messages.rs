@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use protocol::MessageType;
 use rusqlite::Transaction;
 
-use super::{Demand, Incoming, NewEvent, Node, Store, StoreError, clusters, events, nodes};
+use super::{
+    Demand, Document, Incoming, NewEvent, Node, Store, StoreError, clusters, documents, events, nodes,
+};
 
 /// What came of a batch of messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Consequences {
     pub events: Vec<NewEvent>,
     /// What is wanted of the node's cluster from now on, and the event that says so if it is not what was wanted before.
     pub demand: Option<(Demand, NewEvent)>,
+    /// What the node tells of itself.
+    pub documents: Vec<Document>,
 }
 
 /// How long things are kept.
@@ -71,6 +75,9 @@ impl Store {
                 apply(&mut node, message, &mut then);
                 nodes::replace(t, &old, &node, now)?;
                 events::add(t, &then.events)?;
+                for document in &then.documents {
+                    documents::save(t, &node.id, document)?;
+                }
                 if let Some((demand, news)) = then.demand
                     && let Some(mut cluster) = clusters::by_name(t, &node.cluster)?
                 {

@@ -8,6 +8,7 @@
 mod accounts;
 mod clusters;
 mod database;
+mod documents;
 mod events;
 mod messages;
 mod nodes;
@@ -18,12 +19,13 @@ mod schema;
 pub use accounts::Saved;
 pub use clusters::{ClusterEdit, Edited};
 pub use database::{Store, StoreError};
+pub use documents::{Document, DocumentKind};
 pub use events::{EventQuery, NewEvent};
 pub use messages::{Consequences, Received, Retention};
 pub use nodes::Userdata;
 pub use records::{
-    AccountRecord, Autoscaling, Cluster, Demand, Incoming, MachineFailure, Node, Operation, Profile,
-    ShutdownRequest, State, Status, TargetState,
+    AccountRecord, Autoscaling, Cluster, Demand, HeldCondition, Incoming, MachineFailure, Node, Operation,
+    Profile, ShutdownRequest, State, Status, TargetState,
 };
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::{NewEvent, Node, Store, StoreError, events};
+use super::{NewEvent, Node, Store, StoreError, documents, events};
 
 /// What a userdata id stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,6 +153,7 @@ pub(super) fn replace(
         transaction
             .prepare_cached(sql)?
             .execute((id, now.as_microsecond()))?;
+        documents::remove(transaction, &new.id)?;
     }
     save(transaction, new)
 }
@@ -178,6 +179,7 @@ pub(super) fn remove(transaction: &Transaction<'_>, id: &str, now: Timestamp) ->
     transaction
         .prepare_cached(sql)?
         .execute((id, now.as_microsecond()))?;
+    documents::remove(transaction, id)?;
     let removed = transaction
         .prepare_cached("DELETE FROM nodes WHERE id = ?1")?
         .execute([id])?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use protocol::{Envelope, ShutdownCause, ShutdownPolicy};
+use protocol::{Condition, Envelope, ShutdownCause, ShutdownPolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -268,12 +268,24 @@ pub struct Node {
     /// The last failures of its provider; none when all went well.
     #[serde(default)]
     pub machine_failure: Option<MachineFailure>,
+    /// What is wrong with it as it says itself, by name.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, HeldCondition>,
     /// It asks to go, and nobody has decided yet.
     #[serde(default)]
     pub shutdown_asked: Option<ShutdownRequest>,
     /// Why it was not let go when it asked last.
     #[serde(default)]
     pub shutdown_refused: Option<String>,
+}
+
+/// A condition of a node that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldCondition {
+    /// Since when its status is what it is, by the node's clock.
+    pub since: Timestamp,
+    /// The last report.
+    pub report: Condition,
 }
 
 /// A node that asks to go.

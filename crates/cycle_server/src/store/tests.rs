@@ -45,6 +45,7 @@ impl Kept {
         let query = EventQuery {
             cluster: None,
             after: Some(0),
+            level: protocol::Level::Info,
             priority: protocol::Priority::Low,
             limit: 1000,
         };

@@ -6,11 +6,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use protocol::Priority;
+use protocol::{Level, Priority};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::view::{ClusterView, Frame, Log, NodeView, TargetView};
+use super::view::{ClusterView, Frame, Log, NodeView, TargetView, Told, quoted};
 use super::{headers, live};
 use crate::clock::SharedClock;
 use crate::store::{EventQuery, Store, StoreError};
@@ -31,12 +31,13 @@ pub struct Pages {
     pub stopping: CancellationToken,
 }
 
-/// `/`, `/c/{cluster}`, `/events`, and `/changes` that keeps them up to date. To be mounted behind a check of
+/// `/`, `/c/{cluster}`, `/c/{cluster}/n/{node}`, `/events`, and `/changes` that keeps them up to date. To be mounted behind a check of
 /// the account.
 pub fn pages<S: Clone + Send + Sync + 'static>(pages: Pages) -> Router<S> {
     Router::new()
         .route("/", get(clusters))
         .route("/c/{cluster}", get(cluster))
+        .route("/c/{cluster}/n/{node}", get(node))
         .route("/events", get(events))
         .route("/changes", get(live::changes))
         .layer(axum::middleware::map_response(headers::add))
@@ -59,6 +60,16 @@ struct ClusterPage {
     nodes: Vec<NodeView>,
     targets: Vec<TargetView>,
     log: Log,
+}
+
+#[derive(Template)]
+#[template(path = "node.html")]
+struct NodePage {
+    frame: Frame,
+    cluster: String,
+    cluster_href: String,
+    node: NodeView,
+    told: Told,
 }
 
 #[derive(Template)]
@@ -95,6 +106,7 @@ enum Problem {
     Store(StoreError),
     Render(askama::Error),
     NoCluster(Frame, String),
+    NoNode(Frame, String),
 }
 
 impl From<StoreError> for Problem {
@@ -120,18 +132,24 @@ impl IntoResponse for Problem {
             Self::Store(error) => failed(&error),
             Self::Render(error) => failed(&error),
             Self::NoCluster(frame, name) => {
-                let page = ProblemPage {
-                    frame,
-                    title: "No such cluster",
-                    message: format!("There is no cluster named “{name}”."),
-                };
-                match page.render() {
-                    Ok(text) => (StatusCode::NOT_FOUND, Html(text)).into_response(),
-                    Err(error) => failed(&error),
-                }
+                let message = format!("There is no cluster named “{name}”.");
+                nothing(frame, "No such cluster", message).unwrap_or_else(|error| failed(&error))
+            }
+            Self::NoNode(frame, name) => {
+                let message = format!("There is no node named “{name}” in this cluster.");
+                nothing(frame, "No such node", message).unwrap_or_else(|error| failed(&error))
             }
         }
     }
+}
+
+fn nothing(frame: Frame, title: &'static str, message: String) -> Result<Response, askama::Error> {
+    let page = ProblemPage {
+        frame,
+        title,
+        message,
+    };
+    Ok((StatusCode::NOT_FOUND, Html(page.render()?)).into_response())
 }
 
 impl Pages {
@@ -149,6 +167,7 @@ impl Pages {
         let query = EventQuery {
             cluster: cluster.map(str::to_owned),
             after: None,
+            level: Level::Info,
             priority,
             limit,
         };
@@ -188,6 +207,25 @@ async fn cluster(
         nodes: NodeView::all(&nodes, pages.clock.now()),
         targets: TargetView::all(&cluster, pages.clock.now()),
         log: pages.log(Some(&name), choice.priority(), LOG_LENGTH, "").await?,
+    };
+    Ok(Html(page.render()?))
+}
+
+async fn node(
+    State(pages): State<Pages>,
+    Path((cluster, name)): Path<(String, String)>,
+) -> Result<Html<String>, Problem> {
+    let frame = pages.frame("clusters");
+    let nodes = pages.store.nodes(Some(&cluster)).await?;
+    let Some(node) = nodes.into_iter().find(|node| node.name == name) else {
+        return Err(Problem::NoNode(frame, name));
+    };
+    let page = NodePage {
+        frame,
+        cluster_href: format!("/c/{}", quoted(&cluster)),
+        cluster,
+        node: NodeView::new(&node, pages.clock.now()),
+        told: Told::new(pages.store.documents(&node.id).await?),
     };
     Ok(Html(page.render()?))
 }

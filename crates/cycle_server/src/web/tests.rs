@@ -216,7 +216,7 @@ async fn a_cluster_shows_its_nodes_and_why_one_failed() {
         "<pre tabindex=\"0\" aria-label=\"Last output of execute-10\">curl: (7) no route\nline 2</pre>"
     ));
     assert!(text.contains("Unreachable: no message for three heartbeats"));
-    let place = |name: &str| page.find(&format!(">{name}</span>")).unwrap();
+    let place = |name: &str| page.find(&format!(">{name}</a>")).unwrap();
     assert!(place("login") < place("scheduler"), "standalone nodes first");
     assert!(place("scheduler") < place("execute-2") && place("execute-2") < place("execute-10"));
     assert!(

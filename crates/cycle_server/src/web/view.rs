@@ -1,10 +1,11 @@
 //! What the pages show, as words.
 
 use jiff::Timestamp;
-use protocol::{Event, Level, Priority};
+use protocol::{ConditionStatus, Event, Level, Priority, TestReport};
+use serde_json::Value;
 
 use crate::lifecycle;
-use crate::store::{Cluster, Node, State, Status};
+use crate::store::{Cluster, Document, DocumentKind, HeldCondition, Node, State, Status};
 
 /// The order in which statuses are counted.
 const STATUSES: [Status; 9] = [
@@ -127,6 +128,107 @@ pub(super) struct NodeView {
     /// For how long, for people.
     pub(super) up: String,
     pub(super) trouble: Option<Trouble>,
+    pub(super) conditions: Vec<ConditionView>,
+    /// The page of the node.
+    pub(super) href: String,
+}
+
+/// What a node says is wrong with it.
+pub(super) struct ConditionView {
+    pub(super) name: String,
+    pub(super) status: &'static str,
+    pub(super) class: &'static str,
+    pub(super) message: String,
+    pub(super) more: Vec<String>,
+    pub(super) details: String,
+    pub(super) since: Timestamp,
+}
+
+impl ConditionView {
+    fn new(held: &HeldCondition) -> Self {
+        let report = &held.report;
+        let more = [&report.description, &report.recommendations];
+        Self {
+            name: report.name.clone(),
+            status: report.status.as_str(),
+            class: match report.status {
+                ConditionStatus::Error => "bad",
+                ConditionStatus::Warning => "warn",
+                ConditionStatus::NA | ConditionStatus::Ok => "off",
+            },
+            message: report.message.clone().unwrap_or_default(),
+            more: more.into_iter().flatten().cloned().collect(),
+            details: report.details.clone().unwrap_or_default(),
+            since: whole_seconds(held.since),
+        }
+    }
+}
+
+/// What a node told of itself.
+pub(super) struct Told {
+    /// Dotted names and values, by name.
+    pub(super) properties: Vec<(String, String)>,
+    pub(super) tests: Vec<TestsView>,
+}
+
+/// The last result of the tests of a spec.
+pub(super) struct TestsView {
+    pub(super) spec: String,
+    pub(super) class: &'static str,
+    pub(super) summary: String,
+    pub(super) time: Timestamp,
+    pub(super) failures: Vec<protocol::TestFailure>,
+}
+
+impl Told {
+    pub(super) fn new(documents: Vec<Document>) -> Self {
+        let mut told = Self {
+            properties: Vec::new(),
+            tests: Vec::new(),
+        };
+        for document in documents {
+            match document.kind {
+                DocumentKind::Properties => flatten("", &document.body, &mut told.properties),
+                DocumentKind::Tests => told.tests.extend(TestsView::new(document)),
+            }
+        }
+        told.properties.sort();
+        told
+    }
+}
+
+impl TestsView {
+    fn new(document: Document) -> Option<Self> {
+        let report: TestReport = serde_json::from_value(document.body).ok()?;
+        let is_good = report.failed == 0 && report.errors == 0;
+        Some(Self {
+            spec: document.name,
+            class: if is_good { "good" } else { "bad" },
+            summary: format!(
+                "{} passed, {} failed, {} could not be run, {} skipped",
+                report.passed, report.failed, report.errors, report.skipped
+            ),
+            time: whole_seconds(document.time),
+            failures: report.failures,
+        })
+    }
+}
+
+fn flatten(path: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(tree) => {
+            for (key, value) in tree {
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                flatten(&path, value, lines);
+            }
+        }
+        Value::String(text) => lines.push((path.to_owned(), text.clone())),
+        value => lines.push((path.to_owned(), value.to_string())),
+    }
 }
 
 /// What is wrong with a node.
@@ -145,7 +247,7 @@ impl NodeView {
         nodes.into_iter().map(|node| Self::new(node, now)).collect()
     }
 
-    fn new(node: &Node, now: Timestamp) -> Self {
+    pub(super) fn new(node: &Node, now: Timestamp) -> Self {
         let started = node.started.filter(|_| {
             !matches!(
                 node.status,
@@ -179,6 +281,8 @@ impl NodeView {
                 .map(|time| duration(now.as_second() - time.as_second()))
                 .unwrap_or_default(),
             trouble,
+            conditions: node.conditions.values().map(ConditionView::new).collect(),
+            href: format!("/c/{}/n/{}", quoted(&node.cluster), quoted(&node.name)),
         }
     }
 }
@@ -280,6 +384,19 @@ impl EventView {
             message: event.message,
         }
     }
+}
+
+/// A name as a step of a path. Names hold nothing but letters, digits, blanks and `._-+`.
+pub(super) fn quoted(name: &str) -> String {
+    let mut quoted = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            quoted.push(char::from(byte));
+        } else {
+            quoted.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    quoted
 }
 
 fn whole_seconds(time: Timestamp) -> Timestamp {

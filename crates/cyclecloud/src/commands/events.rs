@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::tz::TimeZone;
-use protocol::{Event, Priority};
+use protocol::{Event, Level, Priority};
 
 use crate::cli::Events;
 use crate::client::{CallError, Client, check_name, shown};
@@ -22,17 +22,18 @@ pub(super) async fn show(client: &Client, args: Events) -> anyhow::Result<()> {
     let cluster = args.cluster.as_deref();
     let printer = Printer {
         priority: args.priority,
+        level: args.level,
         with_cluster: cluster.is_none(),
         zone: TimeZone::system(),
     };
     // Asked for first: what happens between the two calls is then shown by the stream.
     let newest = match args.follow {
-        true => last(client, cluster, Priority::Low, 1).await?,
+        true => last(client, cluster, Priority::Low, Level::Info, 1).await?,
         false => Vec::new(),
     };
     let mut seen = newest.last().map_or(0, |event| event.id);
     if args.number > 0 {
-        for event in last(client, cluster, args.priority, args.number).await? {
+        for event in last(client, cluster, args.priority, args.level, args.number).await? {
             seen = seen.max(event.id);
             printer.print(&event)?;
         }
@@ -43,15 +44,19 @@ pub(super) async fn show(client: &Client, args: Events) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The last events of a priority and above, oldest first.
+/// The last events of a priority and a level and above, oldest first.
 async fn last(
     client: &Client,
     cluster: Option<&str>,
     priority: Priority,
+    level: Level,
     number: u32,
 ) -> anyhow::Result<Vec<Event>> {
     let number = number.to_string();
     let mut query = vec![("limit", number.as_str()), ("priority", priority.as_str())];
+    if level > Level::Info {
+        query.push(("level", level.as_str()));
+    }
     query.extend(cluster.map(|cluster| ("cluster", cluster)));
     client.get(&EVENTS, &query).await
 }
@@ -119,13 +124,14 @@ async fn read(response: reqwest::Response, printer: &Printer, seen: &mut i64) ->
 
 struct Printer {
     priority: Priority,
+    level: Level,
     with_cluster: bool,
     zone: TimeZone,
 }
 
 impl Printer {
     fn print(&self, event: &Event) -> anyhow::Result<()> {
-        if event.priority >= self.priority {
+        if event.priority >= self.priority && event.level >= self.level {
             terminal::out(self.line(event))?;
         }
         Ok(())
@@ -154,13 +160,12 @@ impl Printer {
 
 #[cfg(test)]
 mod tests {
-    use protocol::Level;
-
     use super::*;
 
     fn line(cluster: Option<&str>, node: Option<&str>, message: &str) -> String {
         let printer = Printer {
             priority: Priority::Low,
+            level: Level::Info,
             with_cluster: true,
             zone: TimeZone::UTC,
         };

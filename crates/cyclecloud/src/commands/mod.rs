@@ -26,6 +26,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Retry(args) => clusters::retry(&client()?, &args.cluster).await,
         Command::ShowCluster(args) => clusters::show(&client()?, args).await,
         Command::ShowNodes(args) => nodes::show(&client()?, args).await,
+        Command::Issues { cluster } => nodes::issues(&client()?, cluster.as_deref()).await,
         Command::User(command) => users::run(&client()?, command).await,
         Command::Events(args) => events::show(&client()?, args).await,
     }

@@ -1,4 +1,4 @@
-//! `cyclecloud show_nodes`
+//! `cyclecloud show_nodes`, `cyclecloud issues`
 
 use anyhow::bail;
 use protocol::rest::{ClusterSummary, NodeRecord};
@@ -47,8 +47,102 @@ pub(super) async fn show(client: &Client, args: ShowNodes) -> anyhow::Result<()>
     }
     match args.format {
         Format::Json => terminal::out(format_args!("{:#}\n", Value::from_iter(nodes)))?,
-        Format::Text => terminal::out(table(&nodes, &args))?,
+        Format::Text => {
+            terminal::out(table(&nodes, &args))?;
+            if let (true, [node], Some(_)) = (args.long, nodes.as_slice(), &args.name) {
+                details(client, node).await?;
+            }
+        }
     }
+    Ok(())
+}
+
+/// What a node told of itself: its properties, and the last results of its tests.
+async fn details(client: &Client, node: &NodeRecord) -> anyhow::Result<()> {
+    let id = text(node, "NodeId");
+    let record: NodeRecord = client.get(&["cloud", "api", "nodes", &id], &[]).await?;
+    let mut lines = Vec::new();
+    if let Some(Value::Object(tests)) = record.get("Tests") {
+        for (spec, report) in tests {
+            let count = |key: &str| report.get(key).and_then(Value::as_u64).unwrap_or(0);
+            let others = count("errors") + count("skipped");
+            lines.push(format!(
+                "tests of {spec}: {} passed, {} failed, {others} not run",
+                count("passed"),
+                count("failed")
+            ));
+        }
+    }
+    if let Some(properties) = record.get("Properties") {
+        let from = lines.len();
+        flatten("", properties, &mut lines);
+        lines[from..].sort();
+    }
+    for line in lines {
+        terminal::out(format_args!("{line}\n"))?;
+    }
+    Ok(())
+}
+
+/// A tree as `a.b = value`.
+fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
+    match value {
+        Value::Object(tree) => {
+            for (key, value) in tree {
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                flatten(&path, value, lines);
+            }
+        }
+        Value::String(text) => lines.push(format!("{path} = {text}")),
+        value => lines.push(format!("{path} = {value}")),
+    }
+}
+
+/// The conditions of a node: name, status, what is wrong, since when.
+fn conditions(node: &NodeRecord) -> Vec<[String; 4]> {
+    let list = node.get("Conditions").and_then(Value::as_array);
+    let list = list.into_iter().flatten().filter_map(Value::as_object);
+    list.map(|condition| {
+        let what = ["Message", "Description"].map(|key| text(condition, key));
+        let what = what.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        [
+            text(condition, "Name"),
+            text(condition, "Status"),
+            what.replace('\n', " "),
+            text(condition, "Since"),
+        ]
+    })
+    .collect()
+}
+
+/// `cyclecloud issues`: the conditions of all nodes.
+pub(super) async fn issues(client: &Client, cluster: Option<&str>) -> anyhow::Result<()> {
+    let nodes = match cluster {
+        Some(cluster) => {
+            check_name("cluster", cluster)?;
+            client
+                .get(&["cloud", "api", "nodes"], &[("cluster", cluster)])
+                .await?
+        }
+        None => all(client).await?,
+    };
+    let mut table = Table::new(["CLUSTER", "NODE", "CONDITION", "STATUS", "SINCE", "MESSAGE"]);
+    let mut count = 0;
+    for node in &nodes {
+        for [name, status, what, since] in conditions(node) {
+            table.row([text(node, CLUSTER), text(node, "Name"), name, status, since, what]);
+            count += 1;
+        }
+    }
+    if count == 0 {
+        terminal::note("No node says that anything is wrong with it");
+        return Ok(());
+    }
+    terminal::out(table)?;
     Ok(())
 }
 
@@ -92,6 +186,9 @@ fn table(nodes: &[NodeRecord], args: &ShowNodes) -> String {
         push(line);
         for line in reason(node) {
             push(&format!("    {line}"));
+        }
+        for [name, status, what, _] in conditions(node) {
+            push(format!("    {name}: {status} {what}").trim_end());
         }
     }
     shown

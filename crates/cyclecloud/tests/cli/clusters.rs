@@ -80,6 +80,7 @@ spare      Off
     );
 
     site.expect("GET /cloud/clusters", 200, json!([cluster()]));
+    site.expect("GET /cloud/api/nodes/ab12", 200, json!({}));
     let run = site.run(&["show_nodes", "scheduler", "--states", "--long"]);
     let lines: Vec<Vec<&str>> = run
         .success()
@@ -109,6 +110,38 @@ spare      Off
             ],
         ]
     );
+}
+
+#[test]
+fn a_node_is_shown_with_all_that_it_told() {
+    let site = Site::new();
+    let node = json!({"Name": "head", "Status": "Ready", "NodeId": "ab12", "ClusterName": "demo", "Conditions": [
+        {"Name": "gpu", "Status": "Error", "Message": "no answer", "Since": "2026-11-24T10:00:00Z"}]});
+    let mut told = node.clone();
+    told["Properties"] = json!({"os": {"id": "debian"}, "a": [1]});
+    told["Tests"] = json!({"demo:execute": {"passed": 4, "failed": 1, "errors": 0, "skipped": 2}});
+    site.expect("GET /cloud/api/nodes?cluster=demo", 200, json!([node]));
+    site.expect("GET /cloud/api/nodes/ab12", 200, told);
+    let run = site.run(&["show_nodes", "head", "-c", "demo", "-l"]);
+    let below: Vec<&str> = run.success().lines().skip(2).collect();
+    assert_eq!(
+        below,
+        [
+            "    gpu: Error no answer",
+            "tests of demo:execute: 4 passed, 1 failed, 2 not run",
+            "a = [1]",
+            "os.id = debian"
+        ]
+    );
+    site.expect("GET /cloud/api/nodes?cluster=demo", 200, json!([node]));
+    assert_eq!(
+        site.run(&["issues", "demo"]).success(),
+        "CLUSTER  NODE  CONDITION  STATUS  SINCE                 MESSAGE\n\
+         demo     head  gpu        Error   2026-11-24T10:00:00Z  no answer\n"
+    );
+    site.expect("GET /cloud/clusters", 200, json!([]));
+    let none = site.run(&["issues"]);
+    assert_eq!((none.code, none.stdout.as_str()), (Some(0), ""));
 }
 
 #[test]

@@ -43,6 +43,13 @@ fn the_last_events_are_shown_oldest_first() {
         "2026-11-23 21:30:01  info   demo/execute-1  x\n"
     );
     assert_eq!(site.run(&["events", "--priority", "urgent"]).code, Some(2));
+    site.expect(
+        "GET /cloud/api/events?limit=50&priority=medium&level=error",
+        200,
+        json!([]),
+    );
+    site.run(&["events", "--level", "error"]).success();
+    assert_eq!(site.run(&["events", "--level", "loud"]).code, Some(2));
 }
 
 #[test]

@@ -83,3 +83,19 @@ fn a_deallocated_node_comes_back_as_itself() {
     assert_eq!(of(&after, "NodeId"), of(&before, "NodeId"));
     assert_eq!(of(&after, "InstanceId"), of(&before, "InstanceId"));
 }
+
+#[test]
+fn what_a_node_says_of_itself_is_seen_by_the_operator() {
+    let site = Site::new();
+    site.start_cluster("demo", TEMPLATE);
+    site.wait_status("demo", "head", "Ready");
+    let head = site.node("demo", "head");
+    head.jetpack(&["condition", "set", "-n", "gpu", "-s", "Error", "-m", "no answer"])
+        .success();
+    site.wait_event("demo", "Condition `gpu` is Error: no answer");
+    let issues = site.cyclecloud(&["issues", "demo"]);
+    assert!(issues.success().contains("no answer"), "{issues:?}");
+    head.jetpack(&["condition", "clear", "gpu"]).success();
+    site.wait_event("demo", "Condition `gpu` ended");
+    assert_eq!(site.cyclecloud(&["issues", "demo"]).success(), "");
+}

@@ -6,4 +6,5 @@ mod clusters;
 mod events;
 mod lockers;
 mod nodes;
+mod reports;
 mod users;

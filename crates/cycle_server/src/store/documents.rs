@@ -1,0 +1,98 @@
+//! What nodes tell of themselves and nobody decides by: properties, results of tests. Kept apart from the records of nodes,
+//! which are read all the time.
+
+use jiff::Timestamp;
+use rusqlite::Transaction;
+use serde_json::Value;
+
+use super::{Store, StoreError};
+
+/// What a document is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// The properties of the node; it has one such document.
+    Properties,
+    /// The last result of the tests of one spec, `PROJECT:SPEC`.
+    Tests,
+}
+
+impl DocumentKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Properties => "properties",
+            Self::Tests => "tests",
+        }
+    }
+}
+
+/// One document. A new one replaces the one of the same kind and name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// What it is about.
+    pub kind: DocumentKind,
+    /// Its name; empty when there is only one.
+    pub name: String,
+    /// When the node told it, by the node's clock.
+    pub time: Timestamp,
+    /// What it told.
+    pub body: Value,
+}
+
+impl Store {
+    /// The documents of a node, by kind and name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn documents(&self, node_id: &str) -> Result<Vec<Document>, StoreError> {
+        let node_id = node_id.to_owned();
+        self.read(move |t| {
+            let sql = "SELECT kind, name, time, body FROM documents WHERE node_id = ?1 ORDER BY kind, name";
+            let mut statement = t.prepare_cached(sql)?;
+            let rows = statement.query_map([node_id], |row| {
+                let kind: String = row.get(0)?;
+                let time: i64 = row.get(2)?;
+                Ok((kind, row.get::<_, String>(1)?, time, row.get::<_, String>(3)?))
+            })?;
+            let mut documents = Vec::new();
+            for row in rows {
+                let (kind, name, time, body) = row?;
+                documents.push(Document {
+                    kind: match kind.as_str() {
+                        "tests" => DocumentKind::Tests,
+                        _ => DocumentKind::Properties,
+                    },
+                    name,
+                    time: Timestamp::from_microsecond(time).unwrap_or_default(),
+                    body: serde_json::from_str(&body)?,
+                });
+            }
+            Ok(documents)
+        })
+        .await
+    }
+}
+
+/// Writes a document of a node.
+pub(super) fn save(
+    transaction: &Transaction<'_>,
+    node_id: &str,
+    document: &Document,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO documents (node_id, kind, name, time, body) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (node_id, kind, name) DO UPDATE SET time = excluded.time, body = excluded.body";
+    transaction.prepare_cached(sql)?.execute((
+        node_id,
+        document.kind.as_str(),
+        &document.name,
+        document.time.as_microsecond(),
+        serde_json::to_string(&document.body)?,
+    ))?;
+    Ok(())
+}
+
+/// Removes all documents of a node, which is gone or a new machine.
+pub(super) fn remove(transaction: &Transaction<'_>, node_id: &str) -> Result<(), StoreError> {
+    let sql = "DELETE FROM documents WHERE node_id = ?1";
+    transaction.prepare_cached(sql)?.execute([node_id])?;
+    Ok(())
+}
