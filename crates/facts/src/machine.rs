@@ -1,13 +1,30 @@
 //! The machine that is looked at.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+use jiff::Timestamp;
+use node::clock::{Clock, SystemClock};
+
+/// Where programs are, beside what the environment says.
+const PROGRAM_FOLDERS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+/// How many symbolic links one path may lead through, as in the kernel.
+const MOST_LINKS: usize = 40;
 
 /// A machine as its files below a root: this one, or the recorded files of another.
 #[derive(Debug, Clone)]
 pub struct Machine {
     root: PathBuf,
     live: bool,
+    now: Timestamp,
 }
 
 impl Machine {
@@ -16,6 +33,7 @@ impl Machine {
         Self {
             root: PathBuf::from("/"),
             live: true,
+            now: SystemClock.now(),
         }
     }
 
@@ -25,7 +43,13 @@ impl Machine {
         Self {
             root: root.into(),
             live: false,
+            now: SystemClock.now(),
         }
+    }
+
+    /// When it is looked at.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// Whether the running kernel may be asked.
@@ -33,16 +57,48 @@ impl Machine {
         self.live
     }
 
-    /// Where a file of the machine is.
+    /// Where a file of the machine is. Symbolic links on the way to it lead to where they lead on the machine itself.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+        if self.root == Path::new("/") {
+            return PathBuf::from(path);
+        }
+        self.root.join(self.follow(Path::new(path)))
+    }
+
+    /// The path below the root, without symbolic links: an absolute link of another machine must not lead to a file
+    /// of this one.
+    fn follow(&self, path: &Path) -> PathBuf {
+        let mut rest: Vec<PathBuf> = steps(path);
+        let mut done = PathBuf::new();
+        let mut links = 0;
+        while let Some(step) = rest.pop() {
+            if step == Path::new("..") {
+                done.pop();
+                continue;
+            }
+            match fs::read_link(self.root.join(&done).join(&step)) {
+                Ok(target) if links < MOST_LINKS => {
+                    links += 1;
+                    if target.is_absolute() {
+                        done.clear();
+                    }
+                    rest.extend(steps(&target));
+                }
+                _ => done.push(step),
+            }
+        }
+        done
+    }
+
+    /// The bytes of a file; none when it cannot be read.
+    pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        fs::read(self.path(path)).ok()
     }
 
     /// The text of a file; none when it cannot be read. Bytes that are not UTF-8 are replaced.
     pub(crate) fn read(&self, path: &str) -> Option<String> {
-        let bytes = fs::read(self.path(path)).ok()?;
         Some(
-            String::from_utf8(bytes)
+            String::from_utf8(self.bytes(path)?)
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
         )
     }
@@ -71,11 +127,86 @@ impl Machine {
 
     /// Where a symbolic link points to, as written in it.
     pub(crate) fn link(&self, path: &str) -> Option<PathBuf> {
-        fs::read_link(self.path(path)).ok()
+        let path = Path::new(path);
+        let folder = self.path(path.parent()?.to_str()?);
+        fs::read_link(folder.join(path.file_name()?)).ok()
+    }
+
+    /// Whether a program of this name is installed.
+    pub(crate) fn has_program(&self, name: &str) -> bool {
+        let from_environment = if self.live {
+            std::env::var("PATH").ok()
+        } else {
+            None
+        };
+        from_environment
+            .iter()
+            .flat_map(|path| path.split(':'))
+            .chain(PROGRAM_FOLDERS)
+            .filter(|folder| folder.starts_with('/'))
+            .any(|folder| self.path(&format!("{folder}/{name}")).is_file())
     }
 
     /// The root.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+}
+
+/// The steps of a path, the first one last.
+fn steps(path: &Path) -> Vec<PathBuf> {
+    path.components()
+        .rev()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(PathBuf::from(name)),
+            Component::ParentDir => Some(PathBuf::from("..")),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A machine of these files, and the folder that holds them.
+    #[expect(clippy::disallowed_methods, reason = "no state that a power cut may not take")]
+    pub(crate) fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Machine) {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let machine = Machine::at(root.path());
+        (root, machine)
+    }
+
+    #[test]
+    fn links_of_another_machine_do_not_lead_out_of_it() {
+        let (root, machine) = machine(&[("/usr/lib/os-release", "inside"), ("/etc/x", "")]);
+        symlink("/usr/lib/os-release", root.path().join("etc/absolute")).unwrap();
+        symlink("../../../../../usr/lib/os-release", root.path().join("etc/above")).unwrap();
+        symlink("/usr", root.path().join("folder")).unwrap();
+        symlink("loop", root.path().join("loop")).unwrap();
+        for path in ["/etc/absolute", "/etc/above", "/folder/lib/os-release"] {
+            assert_eq!(machine.read(path).as_deref(), Some("inside"), "{path}");
+        }
+        assert_eq!(machine.read("/loop"), None);
+        assert_eq!(
+            machine.link("/etc/absolute"),
+            Some(PathBuf::from("/usr/lib/os-release"))
+        );
+        assert!(!machine.exists("/etc/passwd"));
+    }
+
+    #[test]
+    fn programs_are_found_where_programs_are() {
+        let (_root, machine) = machine(&[("/usr/sbin/dmidecode", ""), ("/opt/bin/docker", "")]);
+        assert!(machine.has_program("dmidecode"));
+        assert!(!machine.has_program("docker"));
+        assert!(!machine.has_program("sh"));
     }
 }
