@@ -5,6 +5,7 @@
 //! is missed is exit code 1.
 
 mod comparison;
+mod config;
 mod facts;
 mod process;
 mod statistics;
@@ -20,7 +21,7 @@ use crate::comparison::Comparison;
 type Make = fn(&Path) -> anyhow::Result<Comparison>;
 
 /// All comparisons, one file each.
-const COMPARISONS: &[(&str, Make)] = &[("facts", facts::comparison)];
+const COMPARISONS: &[(&str, Make)] = &[("config", config::comparison), ("facts", facts::comparison)];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

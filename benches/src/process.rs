@@ -3,7 +3,7 @@
 //! The kernel tells a process what its children have used, all together. So each run has a parent of its own: this
 //! program, started with [`ONCE`], which starts the program, waits and prints the figures.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -87,6 +87,27 @@ impl Contender {
         parse(&String::from_utf8_lossy(&output.stdout))
             .with_context(|| format!("the parent of `{}` printed no figures", self.name))
     }
+}
+
+/// Runs a program that prepares a measurement.
+///
+/// # Errors
+/// When it cannot be started or does not succeed; with what it said on stderr.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark of processes starts processes"
+)]
+pub(crate) fn run_quietly(program: &str, args: &[&OsStr]) -> anyhow::Result<()> {
+    let output = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start `{program}`"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{program}` did not succeed: {}", said.trim());
+    }
+    Ok(())
 }
 
 /// The parent of one run: starts the command, waits and prints what it used.

@@ -169,6 +169,7 @@ pub(crate) enum Command {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -177,26 +178,87 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    #[test]
-    fn options_may_stand_before_and_after() {
-        for line in [
-            ["jetpack", "config", "--json", "a.b", "x"],
-            ["jetpack", "config", "a.b", "--json", "x"],
-            ["jetpack", "config", "a.b", "x", "--json"],
-        ] {
-            let Some(Command::Config(args)) = Cli::parse_from(line).command else {
-                panic!("{line:?}")
-            };
-            assert_eq!(
-                (args.key.as_deref(), args.default.as_deref(), args.json),
-                (Some("a.b"), Some("x"), true)
-            );
+    /// Command, positionals in their order, and options: a name, and a value unless it is a switch.
+    type Line = (
+        &'static str,
+        &'static [&'static str],
+        &'static [(&'static str, &'static str)],
+    );
+
+    /// Lines of public projects, taken apart.
+    const LINES: &[Line] = &[
+        ("config", &["slurm.version", "23.02"], &[("--json", "")]),
+        ("config", &["no.such.key", "-1"], &[("--json", "")]),
+        ("download", &["slurm.tgz", "/tmp/"], &[("--project", "slurm")]),
+        ("log", &["a text"], &[("--level", "warn"), ("--priority", "low")]),
+        ("log", &["a text"], &[("-l", "error"), ("-p", "medium")]),
+        (
+            "send",
+            &["a text"],
+            &[
+                ("--routing-key", "a.b"),
+                ("--content-type", "text/plain"),
+                ("--header", "k=v"),
+            ],
+        ),
+        ("autoscale", &[], &[("--name", "execute"), ("--corecount", "16")]),
+        (
+            "autoscale",
+            &[],
+            &[("-n", "gpu"), ("-i", "4"), ("--expiration", "15m")],
+        ),
+        (
+            "shutdown",
+            &[],
+            &[("--idle", ""), ("--deallocate", ""), ("--message", "bye")],
+        ),
+        ("keepalive", &["6h"], &[]),
+        ("users", &[], &[("--owner", ""), ("--json", "")]),
+        ("converge", &[], &[("--mode", "install"), ("--rerun-scripts", "")]),
+        ("facts", &["kernel/release", "platform"], &[("--json", "")]),
+        (
+            "test",
+            &[],
+            &[("--project", "p"), ("--spec", "s"), ("--junit-xml", "x.xml")],
+        ),
+        ("status", &[], &[("--json", "")]),
+    ];
+
+    fn read(words: &[String]) -> String {
+        let line = ["jetpack".to_owned()].into_iter().chain(words.iter().cloned());
+        let cli = Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        format!("{cli:?}")
+    }
+
+    proptest! {
+        /// The global switch may even stand before the command.
+        #[test]
+        fn options_may_stand_anywhere_and_have_their_value_with_them_or_behind(
+            line in proptest::sample::select(LINES),
+            places in proptest::collection::vec(0_usize..8, 4),
+            joined in proptest::collection::vec(any::<bool>(), 4),
+            verbose_first in any::<bool>(),
+        ) {
+            let (command, positionals, options) = line;
+            let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+            let mut expected = owned(&[command]);
+            expected.extend(owned(positionals));
+            let mut groups: Vec<Vec<String>> = positionals.iter().map(|word| owned(&[word])).collect();
+            for (index, (name, value)) in options.iter().enumerate() {
+                let separate = if value.is_empty() { owned(&[name]) } else { owned(&[name, value]) };
+                expected.extend(separate.clone());
+                let group = match (value.is_empty(), joined[index], name.starts_with("--")) {
+                    (false, true, true) => vec![format!("{name}={value}")],
+                    (false, true, false) => vec![format!("{name}{value}")],
+                    _ => separate,
+                };
+                groups.insert(places[index] % (groups.len() + 1), group);
+            }
+            expected.push("--verbose".to_owned());
+            let mut words = owned(&[command]);
+            words.extend(groups.concat());
+            words.insert(usize::from(!verbose_first), "-v".to_owned());
+            prop_assert_eq!(read(&words), read(&expected));
         }
-        let line = ["jetpack", "download", "f.tgz", "--project=p", "/tmp/"];
-        let Some(Command::Download(args)) = Cli::parse_from(line).command else {
-            panic!()
-        };
-        assert_eq!(args.project.as_deref(), Some("p"));
-        assert_eq!(args.dest, Some("/tmp/".into()));
     }
 }

@@ -1,7 +1,7 @@
 //! `config/node.json`: what this node is configured to be, and how `jetpack config` shows it.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use protocol::{lookup, set_dotted};
@@ -10,7 +10,10 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value};
 
 use crate::home::{GROUP, Home};
-use crate::python;
+use crate::{python, seek};
+
+/// No node has so much to say of itself. In bytes.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// The node configuration, or a key of it, is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,12 @@ pub enum ConfigError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// It is far too large.
+    #[error("the node configuration `{}` has more than {} MiB", path.display(), MOST_BYTES >> 20)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
     },
     /// It ends in the middle.
     #[error("the node configuration `{}` is truncated", path.display())]
@@ -116,28 +125,19 @@ impl NodeData {
     /// # Errors
     /// One kind for each thing that can be wrong with the file.
     pub fn load(home: &Home) -> Result<Self, ConfigError> {
-        let path = home.node_json();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                return Err(match error.kind() {
-                    io::ErrorKind::NotFound => ConfigError::Missing { path },
-                    io::ErrorKind::PermissionDenied => ConfigError::Denied { path },
-                    _ => ConfigError::Read { path, source: error },
-                });
-            }
-        };
-        // Editors of other systems put a mark in front.
-        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-        let text = str::from_utf8(bytes).map_err(|error| ConfigError::Encoding {
-            path: path.clone(),
-            offset: error.valid_up_to(),
-        })?;
-        match serde_json::from_str(text) {
-            Ok(tree) => Ok(Self(tree)),
-            Err(error) if error.is_eof() => Err(ConfigError::Truncated { path }),
-            Err(source) => Err(ConfigError::Invalid { path, source }),
-        }
+        read(home, |text| serde_json::from_str(text).map(Self))
+    }
+
+    /// Reads one key of `config/node.json`, if it is there, and leaves out the rest. A fraction of the work of
+    /// [`NodeData::load`].
+    ///
+    /// # Errors
+    /// Those of [`NodeData::load`]: a file with a fault is one wherever the fault is.
+    pub fn load_key(home: &Home, key: &str) -> Result<Self, ConfigError> {
+        let found = read(home, |text| seek::seek(text, key))?;
+        Ok(Self(
+            found.map(|value| (key.to_owned(), value)).into_iter().collect(),
+        ))
     }
 
     /// Replaces `config/node.json`.
@@ -206,6 +206,48 @@ impl NodeData {
         };
         Ok(indented(&Map::from_iter([(key.to_owned(), value)])))
     }
+}
+
+/// Reads the file and makes something of its text.
+fn read<T>(home: &Home, parse: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T, ConfigError> {
+    let path = home.node_json();
+    let failed = |error: io::Error, path: PathBuf| match error.kind() {
+        io::ErrorKind::NotFound => ConfigError::Missing { path },
+        io::ErrorKind::PermissionDenied => ConfigError::Denied { path },
+        _ => ConfigError::Read { path, source: error },
+    };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) => return Err(failed(error, path)),
+    };
+    let expected = file
+        .metadata()
+        .map_or(0, |metadata| metadata.len())
+        .min(MOST_BYTES);
+    let mut bytes = Vec::with_capacity(expected as usize + 1);
+    match file.take(MOST_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(read) if read as u64 > MOST_BYTES => return Err(ConfigError::TooLarge { path }),
+        Ok(_) => {}
+        Err(error) => return Err(failed(error, path)),
+    }
+    // Editors of other systems put a mark in front.
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let text = match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            return Err(ConfigError::Encoding {
+                path,
+                offset: error.valid_up_to(),
+            });
+        }
+    };
+    parse(text).map_err(|error| {
+        if error.is_eof() {
+            ConfigError::Truncated { path }
+        } else {
+            ConfigError::Invalid { path, source: error }
+        }
+    })
 }
 
 impl From<Map<String, Value>> for NodeData {
@@ -385,6 +427,16 @@ mod tests {
                 .ends_with("is not UTF-8 (byte 7)")
         );
         assert!(with_file(b"[1]").to_string().ends_with("is not valid"));
+        for text in ["{\"a\": 1", "{\"a\": 1, \"b\": [}", "[1]", ""] {
+            let folder = tempfile::tempdir().unwrap();
+            let home = Home::at(folder.path());
+            home.create().unwrap();
+            durable::write(&home.node_json(), 0o640, text.as_bytes()).unwrap();
+            assert_eq!(
+                NodeData::load_key(&home, "a").unwrap_err().to_string(),
+                NodeData::load(&home).unwrap_err().to_string()
+            );
+        }
         let denied = ConfigError::Denied { path: "n".into() };
         assert!(denied.to_string().contains("group `cyclecloud`"), "{denied}");
     }

@@ -26,6 +26,7 @@ pub mod log;
 mod python;
 pub mod python_package;
 pub mod random;
+mod seek;
 pub mod settings;
 pub mod socket;
 pub mod trace;

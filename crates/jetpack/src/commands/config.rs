@@ -21,8 +21,12 @@ pub(crate) struct ConfigArgs {
 
 /// Prints a key, a section or everything.
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
-    let data = NodeData::load(&context::home()?)?;
+    let home = context::home()?;
     let (key, default) = (args.key.as_deref(), args.default.as_deref());
+    let data = match key {
+        Some(key) => NodeData::load_key(&home, key)?,
+        None => NodeData::load(&home)?,
+    };
     let text = if args.json {
         data.json(key, default)?
     } else {
