@@ -9,6 +9,7 @@
 mod bad_input;
 mod cluster;
 mod crashes;
+mod downloads;
 mod elastic;
 mod failures;
 mod identity;
