@@ -8,6 +8,9 @@ TOOLS := target/tools
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export JETPACK_TEST_PYTHON := $(CURDIR)/$(TOOLS)/bin/python
 
+# What is measured is linked as what is distributed.
+STATIC = --config dist/static.toml --target $(shell rustc -vV | sed -n 's/^host: //p')
+
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -19,8 +22,8 @@ test: tools lint ## everything that CI runs
 	cargo nextest run --locked --workspace
 
 bench: tools ## our programs against their peers; BENCH="facts" runs only that comparison
-	@cargo build --quiet --locked --release --package jetpack --package benches
-	@cargo run --quiet --locked --release --package benches -- $(BENCH)
+	@cargo build --quiet --locked --release $(STATIC) --package jetpack --package benches
+	@cargo run --quiet --locked --release $(STATIC) --package benches -- $(BENCH)
 
 lint: tools ## formatting, clippy, licences and bans, arrows between the crates
 	cargo fmt --all --check

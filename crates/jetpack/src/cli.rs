@@ -23,7 +23,9 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 }
 
+// Only the arguments of the command that is called are built: scripts start this program thousands of times.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Make this machine a node of a cluster
     ///

@@ -14,6 +14,7 @@ pub fn command() -> clap::Command {
 
 /// The whole program: reads the command line, obeys it and tells the exit code.
 pub fn run() -> ExitCode {
+    node::nss::pin();
     let cli = Cli::parse();
     let verbose = cli.verbose;
     let Some(command) = cli.command else {

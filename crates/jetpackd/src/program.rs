@@ -36,6 +36,7 @@ pub fn command() -> clap::Command {
 
 /// The whole program: reads the command line, serves the node and tells the exit code.
 pub fn run() -> ExitCode {
+    node::nss::pin();
     let args = Args::parse();
     terminal::finish(serve(&args), args.verbose)
 }

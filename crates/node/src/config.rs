@@ -216,19 +216,18 @@ fn read<T>(home: &Home, parse: impl FnOnce(&str) -> serde_json::Result<T>) -> Re
         io::ErrorKind::PermissionDenied => ConfigError::Denied { path },
         _ => ConfigError::Read { path, source: error },
     };
-    let file = match File::open(&path) {
+    let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) => return Err(failed(error, path)),
     };
-    let expected = file
-        .metadata()
-        .map_or(0, |metadata| metadata.len())
-        .min(MOST_BYTES);
-    let mut bytes = Vec::with_capacity(expected as usize + 1);
-    match file.take(MOST_BYTES + 1).read_to_end(&mut bytes) {
-        Ok(read) if read as u64 > MOST_BYTES => return Err(ConfigError::TooLarge { path }),
+    let mut bytes = Vec::new();
+    match file.metadata() {
+        Ok(metadata) if metadata.len() > MOST_BYTES => return Err(ConfigError::TooLarge { path }),
         Ok(_) => {}
         Err(error) => return Err(failed(error, path)),
+    }
+    if let Err(error) = file.read_to_end(&mut bytes) {
+        return Err(failed(error, path));
     }
     // Editors of other systems put a mark in front.
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);

@@ -23,6 +23,7 @@ pub mod ini;
 pub mod keepalive;
 pub mod lock;
 pub mod log;
+pub mod nss;
 mod python;
 pub mod python_package;
 pub mod random;
