@@ -141,6 +141,21 @@ impl Home {
         self.config().join("node.json")
     }
 
+    /// What the machine and its cluster are in a few words, which `jetpack props` shows.
+    pub fn properties(&self) -> PathBuf {
+        self.config().join("properties.json")
+    }
+
+    /// What of the properties is Jetpack's own, and what the server knows of them.
+    pub fn properties_state(&self) -> PathBuf {
+        self.run().join("properties.json")
+    }
+
+    /// Held while the properties change.
+    pub fn properties_lock(&self) -> PathBuf {
+        self.run().join("properties.lock")
+    }
+
     /// The certificate of the server's authority.
     pub fn ca_certificate(&self) -> PathBuf {
         self.config().join("ca.pem")

@@ -5,7 +5,7 @@
 //! ([`settings`]), who the node is ([`identity`], [`connection`]), what it was configured to be
 //! ([`config`]), how a child process is run ([`command`]), who works on what ([`lock`]), what was
 //! said ([`log`]) and when ([`clock`], [`backoff`]), what is wrong with it ([`conditions`]) and until when that
-//! ends nothing ([`keepalive`]).
+//! ends nothing ([`keepalive`]), and what it is in a few words ([`properties`]).
 //!
 //! The crate must not know that a server exists: no sockets, no messages, no transports.
 
@@ -24,6 +24,7 @@ pub mod keepalive;
 pub mod lock;
 pub mod log;
 pub mod nss;
+pub mod properties;
 mod python;
 pub mod python_package;
 pub mod random;
