@@ -3,7 +3,7 @@
 # it cannot, and is quiet when there is nothing to do.
 set -uo pipefail
 
-declare -A package=([cc]="gcc libc6-dev" [python3]="python3" [venv]="python3 python3-venv" [make]="make")
+declare -A package=([cc]="gcc libc6-dev" [python3]="python3" [venv]="python3 python3-venv" [make]="make" [tcsh]="tcsh")
 there() {
   case $1 in
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;; # Debian splits it from python3

@@ -14,7 +14,7 @@ pub const HOME_VARIABLE: &str = "CYCLECLOUD_HOME";
 /// The group whose members may read the node's data.
 pub const GROUP: &str = "cyclecloud";
 
-const DEFAULT_HOME: &str = "/opt/cycle/jetpack";
+pub(crate) const DEFAULT_HOME: &str = "/opt/cycle/jetpack";
 const DEFAULT_CLUSTER_INIT: &str = "/mnt/cluster-init";
 /// The files that this process has open, by number (proc(5)).
 pub(crate) const OPEN_FILES: &str = "/proc/self/fd";
@@ -23,8 +23,32 @@ pub(crate) const PROC: &str = "/proc";
 /// Runs scripts that do not name an interpreter.
 pub(crate) const SHELL: &str = "/bin/sh";
 
+/// What login shells read, below the root.
+const PROFILE_FOLDER: &str = "etc/profile.d";
+
 /// The `PATH` of scripts when the program itself was started without one.
-const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The root folder of the machine, for the few files of ours that are outside of the home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// That of this machine.
+    pub fn this() -> Self {
+        Self(PathBuf::from("/"))
+    }
+
+    /// Another folder in its place, for tests and images.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
+    }
+
+    /// Where login shells look for files to source.
+    pub fn profile_folder(&self) -> PathBuf {
+        self.0.join(PROFILE_FOLDER)
+    }
+}
 
 /// A folder of the home that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +100,11 @@ impl Home {
         &self.root
     }
 
+    /// Whether it is the one of a machine that is one node.
+    pub fn is_default(&self) -> bool {
+        self.root == Path::new(DEFAULT_HOME)
+    }
+
     /// Programs: `bin`.
     pub fn bin(&self) -> PathBuf {
         self.root.join("bin")
@@ -119,6 +148,26 @@ impl Home {
     /// Where the `jetpack` module of that Python is.
     pub fn python_library(&self) -> PathBuf {
         self.system().join("embedded/lib/python")
+    }
+
+    /// The environment of scripts, for others to source.
+    pub fn environment_script(&self) -> PathBuf {
+        self.system().join("bin/cyclecloud-env.sh")
+    }
+
+    /// Runs a command from cron in that environment.
+    pub fn cron_wrapper(&self) -> PathBuf {
+        self.bootstrap().join("cron_wrapper.sh")
+    }
+
+    /// What recipes keep between two converges, known to them as `cyclecloud.chefstate`.
+    pub fn chefstate(&self) -> PathBuf {
+        self.system().join("chef/state")
+    }
+
+    /// Where recipes put what they download, known to them as `jetpack.downloads`.
+    pub fn downloads(&self) -> PathBuf {
+        self.system().join("chef/cache/jetpack/downloads")
     }
 
     /// The command-line tool, as other software calls it.
@@ -169,6 +218,11 @@ impl Home {
     /// The configuration as it was last fetched, for a start without the server.
     pub fn node_configuration(&self) -> PathBuf {
         self.run().join("configuration.json")
+    }
+
+    /// What the cloud of this machine said of it last.
+    pub fn instance_metadata(&self) -> PathBuf {
+        self.run().join("metadata.json")
     }
 
     /// Messages that wait to be delivered.
@@ -256,7 +310,7 @@ impl Home {
     /// Root of the cluster-init tree, if the settings do not name another: `/mnt/cluster-init` for the
     /// default home, else a folder beside the home.
     pub fn default_cluster_init(&self) -> PathBuf {
-        if self.root == Path::new(DEFAULT_HOME) {
+        if self.is_default() {
             return DEFAULT_CLUSTER_INIT.into();
         }
         self.root.parent().unwrap_or(&self.root).join("cluster-init")
@@ -291,6 +345,7 @@ impl Home {
             (self.scripts(), true),
             (self.system(), false),
             (self.bootstrap(), false),
+            (self.chefstate(), false),
         ] {
             let result = skeleton.make(&path, private, group);
             result.map_err(|source| HomeError::Create { path, source })?;

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Deadline};
+use crate::config::NodeData;
 use crate::home::Home;
 use crate::lock::{Lock, LockError};
 use crate::random::hex;
@@ -79,6 +80,38 @@ struct Sent {
     node_id: String,
     /// SHA-256 of the tree.
     digest: String,
+}
+
+/// What Jetpack knows itself: each key, and where node.json has its value.
+const KNOWN: [(&str, &str); 11] = [
+    ("os.id", "os_release.id"),
+    ("os.id_like", "os_release.id_like"),
+    // The number alone, for scripts to compare with; both names are in use.
+    ("os.version", "os_release.version_id"),
+    ("os.version_id", "os_release.version_id"),
+    ("azure.vm_size", "azure.metadata.compute.vmSize"),
+    ("azure.subscription_id", "azure.metadata.compute.subscriptionId"),
+    ("cyclecloud.url", "cyclecloud.config.web_server"),
+    ("cyclecloud.cluster", "cyclecloud.cluster.name"),
+    ("cyclecloud.owner", "cyclecloud.cluster.user.name"),
+    ("vm.hostname", "cyclecloud.instance.hostname"),
+    ("vm.ipv4", "cyclecloud.instance.ipv4"),
+];
+
+/// What Jetpack knows itself, for [`Properties::fill`].
+pub fn known(data: &NodeData) -> Vec<(&'static str, Value)> {
+    let found = KNOWN.iter().filter_map(|(key, from)| {
+        let value = match data.get(from)? {
+            // A list in facts is a list of words for scripts, as in os-release(5).
+            Value::Array(words) => {
+                let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+                words.join(" ").into()
+            }
+            value => value.clone(),
+        };
+        Some((*key, value))
+    });
+    found.collect()
 }
 
 /// Reads the properties, without keeping others from changing them. There are none before the node was initialized.
@@ -408,6 +441,26 @@ mod tests {
         set(&home, "vm.hostname", json!("a name by hand"));
         fill(&home, &known("n3"));
         assert_eq!(open(&home).get("vm.hostname"), Some(&json!("a name by hand")));
+    }
+
+    #[test]
+    fn what_jetpack_knows_is_in_node_json() {
+        let tree = json!({
+            "os_release": {"id": "almalinux", "id_like": ["rhel", "centos"], "version_id": "8.10"},
+            "azure": {"metadata": {"compute": {"vmSize": "Standard_HB120rs_v3"}}},
+            "cyclecloud": {"cluster": {"name": "demo"}, "instance": {"ipv4": "10.0.0.4"}},
+        });
+        let (_folder, home) = home();
+        fill(&home, &known(&tree.as_object().unwrap().clone().into()));
+        assert_eq!(
+            Value::from(load(&home).unwrap()),
+            json!({
+                "os": {"id": "almalinux", "id_like": "rhel centos", "version": "8.10", "version_id": "8.10"},
+                "azure": {"vm_size": "Standard_HB120rs_v3"},
+                "cyclecloud": {"cluster": "demo"},
+                "vm": {"ipv4": "10.0.0.4"},
+            })
+        );
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! The interpreter is the system's. The launcher makes `system/embedded` a virtual environment of it, so that what
 //! projects install with pip stays there; see `dist/python`.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::command::{Command, Stop};
 use crate::home::{HOME_VARIABLE, Home};
+use crate::installed::{make_folder, update};
 
 const LAUNCHER: &str = include_str!("../../../dist/python/launcher.sh");
 const PIP: &str = include_str!("../../../dist/python/pip.sh");
@@ -136,29 +136,6 @@ fn has_interpreter(bin: &Path) -> bool {
             .is_some_and(|minor| minor.parse::<u32>().is_ok())
             && entry.path().exists()
     })
-}
-
-fn update(path: &Path, mode: u32, text: &str) -> Result<(), durable::Error> {
-    let same = fs::read(path).is_ok_and(|content| content == text.as_bytes())
-        && fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o777 == mode);
-    if same {
-        return Ok(());
-    }
-    durable::write(path, mode, text.as_bytes())
-}
-
-/// Makes a folder that everybody may read, whatever the umask.
-fn make_folder(path: &Path) -> Result<(), durable::Error> {
-    let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    for folder in missing.into_iter().rev() {
-        durable::create_folder(folder, 0o755)?;
-        fs::set_permissions(folder, Permissions::from_mode(0o755)).map_err(|source| durable::Error::Io {
-            action: "create",
-            path: folder.to_owned(),
-            source,
-        })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

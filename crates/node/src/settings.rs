@@ -51,6 +51,8 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// `[converge]`.
     pub converge: ConvergeSettings,
+    /// `[metadata]`.
+    pub metadata: MetadataSettings,
     /// `[log]`: for each log file of ours.
     pub log: crate::log::Limits,
     /// Keys that mean nothing to this version, with file and line. They are kept and ignored.
@@ -89,6 +91,57 @@ pub struct ConvergeSettings {
     pub cluster_init_root: PathBuf,
 }
 
+/// `[metadata]`: how the machine asks its cloud what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataSettings {
+    /// `provider` = `auto`, `azure`, `aws`, `gcp`, `openstack` or `none`. With `auto`, the default, the firmware says
+    /// which clouds are asked.
+    pub provider: MetadataProvider,
+    /// `timeout`: how long a cloud that does not answer is waited for. Default 1 second. One that has answered, and
+    /// wants to be asked again later, is given five times as long.
+    pub timeout: Duration,
+    /// `azure`: URL of Azure's service, if not the usual one. A cloud whose URL is set is asked whatever the firmware
+    /// says.
+    pub azure: Option<String>,
+    /// `aws`.
+    pub aws: Option<String>,
+    /// `gcp`.
+    pub gcp: Option<String>,
+    /// `openstack`.
+    pub openstack: Option<String>,
+}
+
+/// `[metadata] provider`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MetadataProvider {
+    /// Whichever it is.
+    #[default]
+    Auto,
+    /// Microsoft Azure.
+    Azure,
+    /// Amazon EC2.
+    Aws,
+    /// Google Compute Engine.
+    Gcp,
+    /// OpenStack.
+    Openstack,
+    /// The machine is in no cloud, or its cloud is not to be asked.
+    None,
+}
+
+impl Default for MetadataSettings {
+    fn default() -> Self {
+        Self {
+            provider: MetadataProvider::Auto,
+            timeout: Duration::from_secs(1),
+            azure: None,
+            aws: None,
+            gcp: None,
+            openstack: None,
+        }
+    }
+}
+
 impl Settings {
     /// What holds when nothing is set.
     pub fn defaults(home: &Home) -> Self {
@@ -108,6 +161,7 @@ impl Settings {
                 downloads: 8,
                 cluster_init_root: home.default_cluster_init(),
             },
+            metadata: MetadataSettings::default(),
             log: crate::log::Limits::default(),
             warnings: Vec::new(),
         }
@@ -184,6 +238,22 @@ impl Settings {
                     converge.cluster_init_root = home.root().join(root);
                 }
             }
+            ("metadata", "provider") => {
+                self.metadata.provider = match entry.value {
+                    "auto" => MetadataProvider::Auto,
+                    "azure" => MetadataProvider::Azure,
+                    "aws" => MetadataProvider::Aws,
+                    "gcp" => MetadataProvider::Gcp,
+                    "openstack" => MetadataProvider::Openstack,
+                    "none" => MetadataProvider::None,
+                    _ => return Err(wrong("one of auto, azure, aws, gcp, openstack, none")),
+                };
+            }
+            ("metadata", "timeout") => self.metadata.timeout = duration(entry, wrong)?,
+            ("metadata", "azure") => self.metadata.azure = plain_url(entry, wrong)?,
+            ("metadata", "aws") => self.metadata.aws = plain_url(entry, wrong)?,
+            ("metadata", "gcp") => self.metadata.gcp = plain_url(entry, wrong)?,
+            ("metadata", "openstack") => self.metadata.openstack = plain_url(entry, wrong)?,
             ("log", "max_bytes") => self.log.bytes = number(entry, 4096, wrong)?,
             ("log", "max_files") => self.log.files = number(entry, 1, wrong)?,
             // Written for other software by earlier versions of the agent.
@@ -220,6 +290,18 @@ fn duration(entry: &Entry<'_>, wrong: impl Fn(&str) -> IniError) -> Result<Durat
         .ok_or_else(|| wrong("a number of seconds or a duration like `5m`"))
 }
 
+/// The URL of a metadata service, without a slash at its end. None of them speaks TLS.
+fn plain_url(entry: &Entry<'_>, wrong: impl Fn(&str) -> IniError) -> Result<Option<String>, IniError> {
+    let url = entry.value.trim_end_matches('/');
+    if url.is_empty() {
+        return Ok(None);
+    }
+    match url.strip_prefix("http://") {
+        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok(Some(url.to_owned())),
+        _ => Err(wrong("a URL like `http://169.254.169.254`")),
+    }
+}
+
 fn number<T: FromStr + PartialOrd + std::fmt::Display>(
     entry: &Entry<'_>,
     least: T,
@@ -246,7 +328,8 @@ mod tests {
     fn settings_are_read_and_unknown_keys_are_told() {
         let (_folder, home) = home(
             "[cycle_server]\nwebserver = http://127.0.0.1:8080\ntransport = https\n[converge]\n\
-             retry_initial = 1\nscript_timeout = 90m\ncluster_init_root = ../ci\nretyr_max = 3\n",
+             retry_initial = 1\nscript_timeout = 90m\ncluster_init_root = ../ci\nretyr_max = 3\n\
+             [metadata]\nprovider = azure\ntimeout = 250ms\nazure = http://127.0.0.1:81/\naws =\n",
         );
         let settings = Settings::load(&home).unwrap();
         assert_eq!(settings.webserver.as_deref(), Some("http://127.0.0.1:8080"));
@@ -255,6 +338,15 @@ mod tests {
         assert_eq!(settings.converge.retry.max, Duration::from_secs(300));
         assert_eq!(settings.converge.script_timeout, Duration::from_secs(5400));
         assert_eq!(settings.converge.cluster_init_root, home.root().join("../ci"));
+        assert_eq!(
+            settings.metadata,
+            MetadataSettings {
+                provider: MetadataProvider::Azure,
+                timeout: Duration::from_millis(250),
+                azure: Some("http://127.0.0.1:81".to_owned()),
+                ..MetadataSettings::default()
+            }
+        );
         assert_eq!(settings.warnings.len(), 1);
         assert!(
             settings.warnings[0].contains("jetpack.ini:8: `retyr_max`"),
@@ -269,6 +361,14 @@ mod tests {
             (
                 "[converge]\nretry_max = soon\n",
                 "jetpack.ini:2: `soon` is not a number of seconds",
+            ),
+            (
+                "[metadata]\nprovider = ibm\n",
+                "jetpack.ini:2: `ibm` is not one of auto, azure, aws, gcp, openstack, none for `provider`",
+            ),
+            (
+                "[metadata]\naws = https://h\n",
+                "`https://h` is not a URL like `http://169.254.169.254` for `aws`",
             ),
             ("[log]\nmax_files = 0\n", "`0` is not a number of at least 1"),
             (
