@@ -58,6 +58,8 @@ const AT_ROOT: &[&str] = &["benches", "xtask"];
 /// What tests may use beside the arrows of their crate.
 const FOR_TESTS: &[(&str, &[&str])] = &[
     ("it", &["protocol", "testkit"]),
+    ("facts", &["testkit"]),
+    ("jetpack", &["testkit"]),
     ("xtask", &["durable"]),
     ("link", &["broker"]),
 ];

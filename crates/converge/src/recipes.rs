@@ -1,23 +1,22 @@
 //! Run lists of recipes, which this build cannot run.
 
-use node::config::NodeData;
+use node::config::{NodeData, run_list};
 use protocol::ConvergeFailure;
-use serde_json::Value;
 
 use crate::sync::Synced;
 
 /// Fails when there are recipes to run: a node whose recipes did not run is not what its template says.
 /// `cyclecloud.enable_chef = false` turns recipes off, as everywhere.
 pub(crate) fn check(node: &NodeData, synced: &[Synced]) -> Result<(), Box<ConvergeFailure>> {
-    let mut run_list = node.get("run_list").map(items).unwrap_or_default();
-    run_list.extend(synced.iter().flat_map(|spec| spec.run_list.iter().cloned()));
-    if run_list.is_empty() || !node.is_true("cyclecloud.enable_chef", true) {
+    let mut entries = node.get("run_list").map(run_list).unwrap_or_default();
+    entries.extend(synced.iter().flat_map(|spec| spec.run_list.iter().cloned()));
+    if entries.is_empty() || !node.is_true("cyclecloud.enable_chef", true) {
         return Ok(());
     }
     Err(Box::new(ConvergeFailure {
         message: format!(
             "recipes are not supported by this build; the run list is `{}`",
-            run_list.join(", ")
+            entries.join(", ")
         ),
         recommendation: Some(
             "set `cyclecloud.enable_chef = false` in the cluster template to go on without the recipes"
@@ -27,20 +26,9 @@ pub(crate) fn check(node: &NodeData, synced: &[Synced]) -> Result<(), Box<Conver
     }))
 }
 
-/// A list, or a text with commas.
-fn items(value: &Value) -> Vec<String> {
-    let texts: Vec<&str> = match value {
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
-        Value::String(text) => text.split(',').collect(),
-        _ => Vec::new(),
-    };
-    let texts = texts.into_iter().map(str::trim).filter(|text| !text.is_empty());
-    texts.map(str::to_owned).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -83,7 +83,8 @@ pub(crate) fn start_log(home: &Home, settings: &Settings) {
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(tracing::Level::WARN)
         .with_targets(
-            ["jetpack", "converge", "link", "locker", "node"].map(|target| (target, tracing::Level::INFO)),
+            ["jetpack", "converge", "facts", "link", "locker", "node"]
+                .map(|target| (target, tracing::Level::INFO)),
         );
     // An error means that it was done before.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(layer));

@@ -12,6 +12,7 @@ mod context;
 mod deliver;
 mod input;
 mod json;
+mod node_data;
 mod program;
 mod testing;
 

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::converge::Converger;
-use crate::join::{Joined, join};
+use crate::join::{Joined, join, write_node_json};
 use crate::socket::Socket;
 use crate::state::{Progress, Terminated};
 use crate::status::Status;
@@ -223,12 +223,12 @@ impl<'a> Daemon<'a> {
     /// Fetches the configuration, which names the users, and keeps it; then the command is acknowledged. Gives back what
     /// has to be tried again.
     async fn fetch_users(&self, refresh: Refresh) -> Option<Refresh> {
-        let version = node::version();
-        match self
-            .membership
-            .join(self.home, self.clock.as_ref(), &version)
-            .await
-        {
+        let joined = async {
+            let configuration = self.membership.join(self.home, self.clock.as_ref()).await?;
+            write_node_json(self.home, &self.membership, &configuration).await?;
+            Ok::<_, link::join::Error>(configuration)
+        };
+        match joined.await {
             Ok(configuration) => {
                 let count = configuration.users.len();
                 tracing::info!("the server has changed who may log in; now {count} users");

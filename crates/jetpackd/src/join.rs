@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use facts::{Freshness, node_facts};
 use jiff::{SignedDuration, Timestamp};
 use link::join::{Error, Membership};
 use link::local::Activity;
@@ -74,7 +75,7 @@ async fn attempt(home: &Home, machine: &Machine, clock: &dyn Clock) -> Result<Jo
     }
     let mut membership = Membership::load(home, &settings, machine)?;
     let joined = match membership.pin(home, &settings).await {
-        Ok(()) => membership.join(home, clock, &node::version()).await,
+        Ok(()) => membership.join(home, clock).await,
         Err(error) => Err(error),
     };
     let configuration = match joined {
@@ -91,7 +92,8 @@ async fn attempt(home: &Home, machine: &Machine, clock: &dyn Clock) -> Result<Jo
         },
         Err(error) => return Err(error),
     };
-    install_python(home).await;
+    write_node_json(home, &membership, &configuration).await?;
+    install_files(home).await;
     Ok(Joined {
         settings,
         membership,
@@ -99,12 +101,31 @@ async fn attempt(home: &Home, machine: &Machine, clock: &dyn Clock) -> Result<Jo
     })
 }
 
-/// Repairs the node's Python, and brings it to this version after an upgrade. A node without it is still a node.
-async fn install_python(home: &Home) {
+/// Writes node.json. The converge that follows asks the cloud anew; here, what it said last is good enough.
+pub(crate) async fn write_node_json(
+    home: &Home,
+    membership: &Membership,
+    configuration: &NodeConfiguration,
+) -> Result<(), Error> {
+    let settings = Settings::load(home)?;
+    let facts = node_facts(home, &settings.metadata, Freshness::Last).await;
+    membership.write_node_json(home, configuration, &facts)?;
+    Ok(())
+}
+
+/// Repairs what other software on the node uses, and brings it to this version after an upgrade. A node without it is
+/// still a node.
+async fn install_files(home: &Home) {
     let home = home.clone();
-    let installed = tokio::task::spawn_blocking(move || node::python_package::install(&home)).await;
-    if let Ok(Err(error)) = installed {
-        tracing::warn!("the node's Python is not complete: {}", terminal::chain(&error));
+    let installed = tokio::task::spawn_blocking(move || {
+        let files = node::environment::install(&home);
+        let python = node::python_package::install(&home);
+        [("files of the environment are", files), ("Python is", python)]
+    });
+    for (what, result) in installed.await.into_iter().flatten() {
+        if let Err(error) = result {
+            tracing::warn!("the node's {what} not complete: {}", terminal::chain(&error));
+        }
     }
 }
 

@@ -9,17 +9,16 @@ use std::path::PathBuf;
 
 use durable::Recovered;
 use node::clock::Clock;
-use node::config::{ConfigError, Facts, NodeData};
+use node::config::{ConfigError, Credential, Facts, NodeData};
 use node::connection::Connection;
 use node::home::Home;
-use node::host;
 use node::identity::{Identity, IdentityError, Machine};
 use node::settings::{Settings, SettingsError};
 use protocol::NodeConfiguration;
 use serde::{Deserialize, Serialize};
 
 use crate::amqp::Target;
-use crate::https::{self, Credential, ServerApi};
+use crate::https::{self, ServerApi};
 use crate::outbox::Sender;
 use crate::tls;
 
@@ -149,7 +148,7 @@ impl Membership {
     /// # Errors
     /// When the URL or the CA is not usable.
     pub fn joining_api(&self) -> Result<ServerApi, Error> {
-        let credential = Credential::Bearer(self.identity.secret.clone());
+        let credential = https::Credential::Bearer(self.identity.secret.clone());
         Ok(ServerApi::new(&self.url, self.ca.as_deref(), credential)?)
     }
 
@@ -158,7 +157,7 @@ impl Membership {
     /// # Errors
     /// When the URL or the CA is not usable.
     pub fn api(&self, node_id: &str) -> Result<ServerApi, Error> {
-        let credential = Credential::Basic {
+        let credential = https::Credential::Basic {
             user: node_id.to_owned(),
             password: self.identity.secret.clone(),
         };
@@ -185,29 +184,38 @@ impl Membership {
         }))
     }
 
-    /// Fetches the configuration and keeps it: `run/configuration.json`, `config/connection.json`,
-    /// `config/node.json` and the section `identity` of `config/jetpack.ini`.
+    /// Fetches the configuration and keeps it: `run/configuration.json`, `config/connection.json` and the section
+    /// `identity` of `config/jetpack.ini`. node.json is written by [`Membership::write_node_json`].
     ///
     /// # Errors
     /// As the server answers, and when a file cannot be written. Joining again is harmless.
-    pub async fn join(
-        &self,
-        home: &Home,
-        clock: &dyn Clock,
-        version: &str,
-    ) -> Result<NodeConfiguration, Error> {
+    pub async fn join(&self, home: &Home, clock: &dyn Clock) -> Result<NodeConfiguration, Error> {
         let configuration = self.joining_api()?.fetch_configuration(&self.userdata).await?;
-        self.keep(home, clock, &configuration, version)?;
+        self.keep(home, clock, &configuration)?;
         Ok(configuration)
     }
 
-    fn keep(
+    /// Writes `config/node.json`: what the server gave, what the machine is, and what the node adds.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one is untouched then.
+    pub fn write_node_json(
         &self,
         home: &Home,
-        clock: &dyn Clock,
         configuration: &NodeConfiguration,
-        version: &str,
-    ) -> Result<(), Error> {
+        facts: &Facts,
+    ) -> Result<NodeData, Error> {
+        let credential = Credential {
+            url: self.url.clone(),
+            username: configuration.node_id.clone(),
+            password: self.identity.secret.clone(),
+        };
+        let data = NodeData::assemble(&configuration.configuration, home, facts, &credential);
+        data.save(home)?;
+        Ok(data)
+    }
+
+    fn keep(&self, home: &Home, clock: &dyn Clock, configuration: &NodeConfiguration) -> Result<(), Error> {
         let saved = Saved {
             version: VERSION,
             userdata: self.userdata.clone(),
@@ -221,7 +229,6 @@ impl Membership {
             cluster: configuration.cluster_name.clone(),
         }
         .save(home)?;
-        write_node_json(home, configuration, version)?;
         let known = Settings::load(home)?.identity;
         let fields = [
             ("cluster_name", &known.cluster_name, &configuration.cluster_name),
@@ -266,25 +273,6 @@ impl Membership {
             },
         )
     }
-}
-
-/// Writes `config/node.json`: what the server gave and what the node adds.
-///
-/// # Errors
-/// When it cannot be written; the old one is untouched then.
-pub fn write_node_json(
-    home: &Home,
-    configuration: &NodeConfiguration,
-    version: &str,
-) -> Result<NodeData, ConfigError> {
-    let facts = Facts {
-        version: version.to_owned(),
-        hostname: host::short_hostname(),
-        ipv4: host::first_ipv4().map(|address| address.to_string()),
-    };
-    let data = NodeData::assemble(&configuration.configuration, home, &facts);
-    data.save(home)?;
-    Ok(data)
 }
 
 /// Who speaks, by the section `identity` of the settings.

@@ -1,10 +1,21 @@
-//! `config/node.json`: what this node is configured to be, and how `jetpack config` shows it.
+//! `config/node.json`: what this node is and what it is configured to be, and how `jetpack config` shows it.
+//!
+//! It is put together in the order of precedence of Chef, where a later one wins:
+//!
+//! 1. the configuration from the server, `[[[configuration]]]` of the template among it (Chef's *normal* attributes),
+//! 2. what the machine is: facts and the metadata of its cloud (Chef's *automatic* attributes),
+//! 3. what the node itself knows: places in its home, its address, its credential.
+//!
+//! Sections are joined key by key. A value of the template that had to give way to another one stays readable below
+//! [`OVERRIDDEN`].
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use protocol::{lookup, set_dotted};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value};
@@ -14,6 +25,10 @@ use crate::{python, seek};
 
 /// No node has so much to say of itself. In bytes.
 const MOST_BYTES: u64 = 64 << 20;
+
+/// Where values of the configuration are that other values of the same key have taken the place of:
+/// `cyclecloud.overridden.hostname` is the `hostname` that the template sets.
+pub const OVERRIDDEN: &str = "cyclecloud.overridden";
 
 /// The node configuration, or a key of it, is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -79,9 +94,15 @@ pub enum ConfigError {
     },
 }
 
-/// The merged data of the node.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The merged data of the node. A password is among it, so that it is not shown whole.
+#[derive(Clone, Default, PartialEq)]
 pub struct NodeData(Map<String, Value>);
+
+impl fmt::Debug for NodeData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeData of {} attributes", self.0.len())
+    }
+}
 
 /// What the node knows about itself and adds to what it was told.
 #[derive(Debug, Clone, Default)]
@@ -92,30 +113,40 @@ pub struct Facts {
     pub hostname: Option<String>,
     /// First address that is not loopback.
     pub ipv4: Option<String>,
+    /// What the machine is, and what its cloud says of it, in the schema of Ohai.
+    pub automatic: Map<String, Value>,
+}
+
+/// What software on the node reaches the server with.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// URL of the server, for a server that does not say its own.
+    pub url: String,
+    /// The node's id.
+    pub username: String,
+    /// The node's secret.
+    pub password: SecretString,
 }
 
 impl NodeData {
-    /// The tree that the server gave, with what the node adds: `cyclecloud.{home,bootstrap}`,
-    /// `cyclecloud.jetpack.{version,executable}`, `cyclecloud.instance.{hostname,ipv4}`, `hostname`, `ipaddress`.
-    pub fn assemble(configuration: &Map<String, Value>, home: &Home, facts: &Facts) -> Self {
+    /// The configuration that the server gave, with everything that the node adds to it. See the page of this module
+    /// for what takes precedence.
+    pub fn assemble(
+        configuration: &Map<String, Value>,
+        home: &Home,
+        facts: &Facts,
+        credential: &Credential,
+    ) -> Self {
         let mut tree = configuration.clone();
-        let path = |path: &Path| Value::String(path.display().to_string());
-        set_dotted(&mut tree, "cyclecloud.home", path(home.root()));
-        set_dotted(&mut tree, "cyclecloud.bootstrap", path(&home.bootstrap()));
-        set_dotted(
+        let mut overridden = Map::new();
+        join(&mut tree, facts.automatic.clone(), &mut overridden);
+        join(
             &mut tree,
-            "cyclecloud.jetpack.version",
-            facts.version.clone().into(),
+            own(configuration, home, facts, credential),
+            &mut overridden,
         );
-        set_dotted(&mut tree, "cyclecloud.jetpack.executable", path(&home.jetpack()));
-        for (value, key, top) in [
-            (&facts.hostname, "cyclecloud.instance.hostname", "hostname"),
-            (&facts.ipv4, "cyclecloud.instance.ipv4", "ipaddress"),
-        ] {
-            if let Some(value) = value {
-                set_dotted(&mut tree, key, value.clone().into());
-                tree.insert(top.to_owned(), value.clone().into());
-            }
+        if !overridden.is_empty() {
+            set_dotted(&mut tree, OVERRIDDEN, overridden.into());
         }
         Self(tree)
     }
@@ -140,11 +171,15 @@ impl NodeData {
         ))
     }
 
-    /// Replaces `config/node.json`.
+    /// Replaces `config/node.json`, readable for root and the group of the node's data only. One that has the same
+    /// content already is not touched.
     ///
     /// # Errors
     /// When it cannot be written; the old one is untouched then.
     pub fn save(&self, home: &Home) -> Result<(), ConfigError> {
+        if Self::load(home).is_ok_and(|there| there == *self) {
+            return Ok(());
+        }
         Ok(durable::write_json(&home.node_json(), 0o640, &self.0)?)
     }
 
@@ -255,6 +290,105 @@ impl From<Map<String, Value>> for NodeData {
     }
 }
 
+/// What the node itself knows.
+fn own(
+    configuration: &Map<String, Value>,
+    home: &Home,
+    facts: &Facts,
+    credential: &Credential,
+) -> Map<String, Value> {
+    let mut own = Map::new();
+    let path = |path: &Path| Value::String(path.display().to_string());
+    let password = credential.password.expose_secret();
+    for (key, value) in [
+        ("cyclecloud.home", path(home.root())),
+        ("cyclecloud.bootstrap", path(&home.bootstrap())),
+        ("cyclecloud.chefstate", path(&home.chefstate())),
+        ("cyclecloud.jetpack.version", facts.version.as_str().into()),
+        ("cyclecloud.jetpack.executable", path(&home.jetpack())),
+        ("cyclecloud.config.username", credential.username.as_str().into()),
+        ("cyclecloud.config.password", password.into()),
+        ("jetpack.downloads", path(&home.downloads())),
+    ] {
+        set_dotted(&mut own, key, value);
+    }
+    if lookup(configuration, "cyclecloud.config.web_server").is_none() {
+        let url = credential.url.as_str().into();
+        set_dotted(&mut own, "cyclecloud.config.web_server", url);
+    }
+    for (value, key, top) in [
+        (&facts.hostname, "cyclecloud.instance.hostname", "hostname"),
+        (&facts.ipv4, "cyclecloud.instance.ipv4", "ipaddress"),
+    ] {
+        if let Some(value) = value {
+            set_dotted(&mut own, key, value.as_str().into());
+            // What the machine as a whole says of its names and addresses takes more into account.
+            if facts.automatic.get(top).is_none_or(Value::is_null) {
+                own.insert(top.to_owned(), value.as_str().into());
+            }
+        }
+    }
+    let public = ["cloud.public_hostname", "cloud.public_ipv4"];
+    if let Some(public) = public.iter().find_map(|key| lookup(&facts.automatic, key)) {
+        set_dotted(&mut own, "cyclecloud.instance.public_hostname", public.clone());
+    }
+    let (mut roles, mut recipes) = (Vec::new(), Vec::new());
+    for entry in configuration.get("run_list").map(run_list).unwrap_or_default() {
+        let name = |kind: &str| Some(entry.strip_prefix(kind)?.strip_suffix(']')?.to_owned());
+        match (name("role["), name("recipe[")) {
+            (Some(role), _) => roles.push(Value::from(role)),
+            (None, Some(recipe)) => recipes.push(Value::from(recipe)),
+            // A bare name is a recipe.
+            (None, None) => recipes.push(Value::from(entry)),
+        }
+    }
+    own.insert("roles".to_owned(), roles.into());
+    own.insert("recipes".to_owned(), recipes.into());
+    own
+}
+
+/// The entries of a run list: a list, or a text with commas.
+pub fn run_list(value: &Value) -> Vec<String> {
+    let texts: Vec<&str> = match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        Value::String(text) => text.split(',').collect(),
+        _ => Vec::new(),
+    };
+    let texts = texts.into_iter().map(str::trim).filter(|text| !text.is_empty());
+    texts.map(str::to_owned).collect()
+}
+
+/// Joins what takes precedence into a tree, and collects the values that had to give way. An unknown value, null, takes
+/// the place of none.
+fn join(tree: &mut Map<String, Value>, stronger: Map<String, Value>, overridden: &mut Map<String, Value>) {
+    for (key, value) in stronger {
+        match (tree.get_mut(&key), value) {
+            (Some(Value::Object(below)), Value::Object(value)) => {
+                let mut lost = Map::new();
+                join(below, value, &mut lost);
+                if !lost.is_empty() {
+                    match overridden.get_mut(&key) {
+                        Some(Value::Object(known)) => known.extend(lost),
+                        _ => {
+                            overridden.insert(key, lost.into());
+                        }
+                    }
+                }
+            }
+            (Some(_), Value::Null) => {}
+            (Some(there), value) if *there == value => {}
+            (Some(there), value) => {
+                let lost = std::mem::replace(there, value);
+                // What gave way twice was ours the second time.
+                overridden.entry(key).or_insert(lost);
+            }
+            (None, value) => {
+                tree.insert(key, value);
+            }
+        }
+    }
+}
+
 fn dotted(prefix: Option<&str>, tree: &Map<String, Value>) -> String {
     let mut lines = Vec::new();
     collect(prefix, tree, &mut lines);
@@ -288,6 +422,8 @@ fn indented(tree: &Map<String, Value>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -440,28 +576,118 @@ mod tests {
         assert!(denied.to_string().contains("group `cyclecloud`"), "{denied}");
     }
 
-    #[test]
-    fn the_node_adds_what_it_knows() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::at(folder.path());
-        home.create().unwrap();
+    fn credential() -> Credential {
+        Credential {
+            url: "http://s".to_owned(),
+            username: "id".to_owned(),
+            password: "hush".into(),
+        }
+    }
+
+    fn assemble(given: Value, automatic: Value) -> NodeData {
         let facts = Facts {
             version: "1.2.3".to_owned(),
             hostname: Some("n1".to_owned()),
             ipv4: None,
+            automatic: automatic.as_object().unwrap().clone(),
         };
-        let given = json!({"cyclecloud": {"cluster": {"name": "demo"}}, "x": 1});
-        let data = NodeData::assemble(given.as_object().unwrap(), &home, &facts);
-        data.save(&home).unwrap();
-        let data = NodeData::load(&home).unwrap();
-        assert_eq!(data.get_str("cyclecloud.cluster.name"), Some("demo"));
-        assert_eq!(
-            data.get_str("cyclecloud.home"),
-            Some(home.root().to_str().unwrap())
+        NodeData::assemble(given.as_object().unwrap(), &Home::at("/h"), &facts, &credential())
+    }
+
+    #[test]
+    fn the_node_adds_what_it_knows() {
+        let data = assemble(
+            json!({"cyclecloud": {"cluster": {"name": "demo"}}, "run_list": "role[a], recipe[b::c],d"}),
+            json!({}),
         );
-        assert_eq!(data.get_str("cyclecloud.instance.hostname"), Some("n1"));
-        assert_eq!(data.get_str("hostname"), Some("n1"));
+        for (key, value) in [
+            ("cyclecloud.cluster.name", json!("demo")),
+            ("cyclecloud.home", json!("/h")),
+            ("cyclecloud.bootstrap", json!("/h/system/bootstrap")),
+            ("cyclecloud.jetpack.executable", json!("/h/bin/jetpack")),
+            ("cyclecloud.instance.hostname", json!("n1")),
+            ("cyclecloud.config.username", json!("id")),
+            ("cyclecloud.config.password", json!("hush")),
+            ("cyclecloud.config.web_server", json!("http://s")),
+            (
+                "jetpack.downloads",
+                json!("/h/system/chef/cache/jetpack/downloads"),
+            ),
+            ("hostname", json!("n1")),
+            ("roles", json!(["a"])),
+            ("recipes", json!(["b::c", "d"])),
+        ] {
+            assert_eq!(data.get(key), Some(&value), "{key}");
+        }
         assert_eq!(data.get("ipaddress"), None);
+        assert_eq!(data.get(OVERRIDDEN), None);
+        assert!(!format!("{data:?}").contains("hush"));
+    }
+
+    #[test]
+    fn facts_win_and_what_the_template_set_stays_readable() {
+        let data = assemble(
+            json!({
+                "hostname": "by template",
+                "kernel": {"release": "1", "modules": ["x"]},
+                "docker": {"images": ["a"]},
+                "cpu": 4,
+                "domain": "example.com",
+                "platform": "debian",
+                "cyclecloud": {"home": "/other", "config": {"web_server": "http://said"}},
+            }),
+            json!({
+                "hostname": "ip-0A",
+                "kernel": {"release": "6.1", "name": "Linux"},
+                "docker": {"version": "27"},
+                "cpu": {"total": 2},
+                "domain": null,
+                "platform": "debian",
+                "cloud": {"public_ipv4": "20.0.0.1"},
+            }),
+        );
+        for (key, value) in [
+            ("hostname", json!("ip-0A")),
+            ("cyclecloud.overridden.hostname", json!("by template")),
+            (
+                "kernel",
+                json!({"release": "6.1", "modules": ["x"], "name": "Linux"}),
+            ),
+            ("cyclecloud.overridden.kernel", json!({"release": "1"})),
+            ("docker", json!({"images": ["a"], "version": "27"})),
+            ("cpu.total", json!(2)),
+            ("cyclecloud.overridden.cpu", json!(4)),
+            ("domain", json!("example.com")),
+            ("cyclecloud.home", json!("/h")),
+            ("cyclecloud.overridden.cyclecloud.home", json!("/other")),
+            ("cyclecloud.config.web_server", json!("http://said")),
+            ("cyclecloud.instance.hostname", json!("n1")),
+            ("cyclecloud.instance.public_hostname", json!("20.0.0.1")),
+        ] {
+            assert_eq!(data.get(key), Some(&value), "{key}");
+        }
+        assert_eq!(
+            data.get("cyclecloud.overridden.platform"),
+            None,
+            "both say the same"
+        );
+    }
+
+    #[test]
+    fn a_file_with_the_same_content_is_not_touched() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        home.create().unwrap();
+        let data = assemble(json!({"a": 1}), json!({}));
+        data.save(&home).unwrap();
+        let before = fs::metadata(home.node_json()).unwrap();
+        assert_eq!(before.mode() & 0o777, 0o640);
+        data.save(&home).unwrap();
+        assert_eq!(fs::metadata(home.node_json()).unwrap().ino(), before.ino());
+        assert!(NodeData::load(&home).unwrap() == data);
+        assemble(json!({"a": 2}), json!({})).save(&home).unwrap();
+        assert_eq!(NodeData::load(&home).unwrap().get("a"), Some(&json!(2)));
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -11,12 +11,14 @@
 )]
 
 mod http;
+mod metadata;
 mod process;
 mod projects;
 mod site;
 mod wait;
 
 pub use http::{Answer, get, request};
+pub use metadata::{Cloud, FakeMetadata, Mood, azure_document, refusing_url};
 pub use process::{Program, Run, alive, kill_hard, program, run};
 pub use projects::Project;
 pub use site::{Node, Site};

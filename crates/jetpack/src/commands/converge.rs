@@ -17,7 +17,7 @@ use protocol::{ConvergeFailure, NodeConfiguration, Phase};
 use terminal::ResultExt;
 
 use super::progress::Telling;
-use crate::context;
+use crate::{context, node_data};
 
 /// The key that `cyclecloud start_cluster -t` sets.
 const TEST_MODE: &str = "cyclecloud.test_mode";
@@ -158,7 +158,7 @@ async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
         .collect::<anyhow::Result<_>>()?;
     Ok(Prepared {
         lockers,
-        data: NodeData::load(home)?,
+        data: node_data::refresh(home, &membership, &configuration).await?,
         configuration,
     })
 }
@@ -170,7 +170,7 @@ async fn fetch(
     settings: &Settings,
 ) -> anyhow::Result<NodeConfiguration> {
     membership.pin(home, settings).await?;
-    match membership.join(home, &SystemClock, &node::version()).await {
+    match membership.join(home, &SystemClock).await {
         Ok(configuration) => Ok(configuration),
         Err(error) if error.is_away() => match membership.last_known(home)? {
             Some(configuration) => {

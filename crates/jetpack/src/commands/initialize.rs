@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use link::join::{Error as JoinError, Membership};
 use node::clock::SystemClock;
-use node::home::Home;
+use node::home::{Home, Root};
 use node::identity::{Identity, Machine};
 use node::settings::Settings;
 use protocol::check_name;
 use terminal::ResultExt;
 
-use crate::context;
+use crate::{context, node_data};
 
 #[derive(Debug, Args)]
 pub(crate) struct InitializeArgs {
@@ -48,14 +48,14 @@ pub(crate) fn run(args: &InitializeArgs) -> anyhow::Result<()> {
     let result = prepare(args, fingerprint.as_deref(), ca.as_deref(), &home).and_then(|()| join(&home));
     match result {
         Ok(Joined::Yes { cluster, node }) => {
-            install_python(&home);
+            install_files(&home);
             terminal::note(format_args!(
                 "this machine is node `{node}` of cluster `{cluster}`; jetpackd does the rest"
             ));
             Ok(())
         }
         Ok(Joined::Later(reason)) => {
-            install_python(&home);
+            install_files(&home);
             terminal::note(format_args!(
                 "{reason}; jetpackd will join when the server answers"
             ));
@@ -104,13 +104,16 @@ fn join(home: &Home) -> anyhow::Result<Joined> {
     context::with_runtime(async {
         let joined = async {
             membership.pin(home, &settings).await?;
-            membership.join(home, &SystemClock, &node::version()).await
+            membership.join(home, &SystemClock).await
         };
         match joined.await {
-            Ok(configuration) => Ok(Joined::Yes {
-                cluster: configuration.cluster_name,
-                node: configuration.node_name,
-            }),
+            Ok(configuration) => {
+                node_data::refresh(home, &membership, &configuration).await?;
+                Ok(Joined::Yes {
+                    cluster: configuration.cluster_name,
+                    node: configuration.node_name,
+                })
+            }
             Err(error) if error.is_away() => Ok(Joined::Later(terminal::chain(&error))),
             Err(error @ JoinError::Server(_)) => {
                 Err(error).hint("the userdata id is on the node's page of the server")
@@ -120,13 +123,22 @@ fn join(home: &Home) -> anyhow::Result<Joined> {
     })
 }
 
-/// A node without its Python is still a node.
-fn install_python(home: &Home) {
-    if let Err(error) = node::python_package::install(home) {
-        terminal::warn(format_args!(
-            "the node's Python is not complete: {}",
-            terminal::chain(&error)
-        ));
+/// What other software on the node uses. A node without it is still a node.
+fn install_files(home: &Home) {
+    for (what, result) in [
+        ("files of the environment are", node::environment::install(home)),
+        (
+            "files of login shells are",
+            node::environment::install_profile(home, &Root::this()),
+        ),
+        ("Python is", node::python_package::install(home)),
+    ] {
+        if let Err(error) = result {
+            terminal::warn(format_args!(
+                "the node's {what} not complete: {}",
+                terminal::chain(&error)
+            ));
+        }
     }
 }
 
