@@ -14,5 +14,6 @@ mod elastic;
 mod failures;
 mod identity;
 mod messages;
+mod node_data;
 mod people;
 mod testing;
