@@ -59,7 +59,6 @@ const AT_ROOT: &[&str] = &["benches", "xtask"];
 const FOR_TESTS: &[(&str, &[&str])] = &[
     ("it", &["protocol", "testkit"]),
     ("facts", &["testkit"]),
-    ("jetpack", &["testkit"]),
     ("xtask", &["durable"]),
     ("link", &["broker"]),
 ];

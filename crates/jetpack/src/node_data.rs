@@ -6,9 +6,10 @@ use node::clock::SystemClock;
 use node::config::{NodeData, OVERRIDDEN};
 use node::home::Home;
 use node::properties::{self, Properties};
+use node::settings::Settings;
 use protocol::{MessageType, NodeConfiguration};
 
-use crate::{context, deliver};
+use crate::deliver;
 
 /// Asks the machine and its cloud anew and writes both files.
 ///
@@ -19,7 +20,7 @@ pub(crate) async fn refresh(
     membership: &Membership,
     configuration: &NodeConfiguration,
 ) -> anyhow::Result<NodeData> {
-    let settings = context::settings(home)?;
+    let settings = Settings::load(home)?;
     let facts = node_facts(home, &settings.metadata, Freshness::Now).await;
     let data = membership.write_node_json(home, configuration, &facts)?;
     if data.get(OVERRIDDEN).is_some() {
@@ -50,7 +51,7 @@ fn refresh_properties(home: &Home, data: &NodeData, node_id: &str) -> anyhow::Re
             properties: properties.tree().clone(),
         };
         // Read anew: joining writes who the node is.
-        let settings = context::settings(home)?;
+        let settings = Settings::load(home)?;
         deliver::keep(home, &settings, MessageType::Props, &message)?;
         properties.mark_sent(node_id)?;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{ClusterInitSpec, LockerRef, NodeConfiguration, Transport, merge, set_dotted};
+use protocol::{ClusterInitSpec, LockerRef, NodeConfiguration, Transport, lookup, merge, set_dotted};
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, LOCKER};
@@ -71,6 +71,20 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
         };
         set_dotted(&mut tree, "cyclecloud.cluster.user.uid", json!(owner.uid));
         set_dotted(&mut tree, "cyclecloud.cluster.user.full_name", json!(full_name));
+        let key = owner.profile.public_keys.first();
+        for (key, value) in [
+            // A group of the user's own, as on the nodes, unless the template wants another one.
+            ("cyclecloud.cluster.user.gid", Some(json!(owner.uid))),
+            (
+                "cyclecloud.cluster.user.disabled",
+                Some(json!(owner.profile.disabled)),
+            ),
+            ("cyclecloud.cluster.user.public_key", key.map(|key| json!(key))),
+        ] {
+            if let (None, Some(value)) = (lookup(&tree, key), value) {
+                set_dotted(&mut tree, key, value);
+            }
+        }
     }
     if let Some(group) = &node.placement_group {
         set_dotted(&mut tree, "cyclecloud.node.placement_group_id", json!(group));

@@ -116,6 +116,7 @@ async fn a_node_learns_its_users() {
     let user = &configuration["configuration"]["cyclecloud"]["cluster"]["user"];
     assert_eq!(
         user,
-        &json!({"name": "admin", "uid": 20_000, "full_name": "The Boss"})
+        &json!({"name": "admin", "uid": 20_000, "gid": 20_000, "full_name": "The Boss", "disabled": false,
+            "public_key": KEY})
     );
 }
