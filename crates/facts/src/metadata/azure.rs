@@ -76,6 +76,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_network_of_another_shape_has_no_addresses() {
+        for network in [
+            json!(null),
+            json!([1]),
+            json!({"interface": {"ipv4": 1}}),
+            json!({"interface": [1, {"ipv4": {"ipAddress": ["x", {"privateIpAddress": 4}]}}]}),
+        ] {
+            let document = json!({"compute": {}, "network": network});
+            assert_eq!(cloud(&document), json!({"provider": "azure"}), "{document}");
+        }
+    }
+
+    #[test]
     fn an_older_service_tells_its_versions() {
         let body = br#"{"error": "Bad request", "newest-versions": ["2019-06-04", "2019-03-11", "x/../y"]}"#;
         assert_eq!(newest(body).as_deref(), Some("2019-06-04"));

@@ -75,3 +75,41 @@ fn add(addresses: &mut Vec<IpAddr>, address: Option<&str>) {
         addresses.push(address);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_sorted_by_family_and_what_is_none_is_left_out() {
+        let mut cloud = CloudSection::of("azure");
+        for address in [
+            Some("10.0.0.4"),
+            Some("fd00::4"),
+            Some(" 10.0.0.5 "),
+            Some("10.0.0.4"),
+        ] {
+            cloud.add_local(address);
+        }
+        for address in [Some(""), None, Some("pending"), Some("2603:1020::1")] {
+            cloud.add_public(address);
+        }
+        cloud.set_hostnames(Some(""), Some("n1"));
+        assert_eq!(
+            cloud.finish(),
+            json!({
+                "provider": "azure",
+                "local_hostname": "n1",
+                "public_ipv6_addrs": ["2603:1020::1"],
+                "public_ipv6": "2603:1020::1",
+                "local_ipv4_addrs": ["10.0.0.4", "10.0.0.5"],
+                "local_ipv4": "10.0.0.4",
+                "local_ipv6_addrs": ["fd00::4"],
+                "local_ipv6": "fd00::4",
+            })
+        );
+        assert_eq!(CloudSection::of("ec2").finish(), json!({"provider": "ec2"}));
+    }
+}

@@ -75,7 +75,7 @@ fn a_node_knows_its_machine_its_cloud_and_its_cluster() {
 
 #[test]
 fn what_the_cloud_says_reaches_scripts_and_the_server() {
-    let site = Site::new();
+    let mut site = Site::new();
     site.start_cluster("demo", TEMPLATE);
     site.wait_status("demo", "head", "Ready");
     let head = site.node("demo", "head");
@@ -163,6 +163,24 @@ fn what_the_cloud_says_reaches_scripts_and_the_server() {
         log.contains("going on with what the cloud of this machine said last"),
         "{log}"
     );
+
+    // The server is away: the machine is asked all the same, and the server is told later.
+    site.stop();
+    fake.set_mood(Mood::Good);
+    fake.set_cloud(Cloud::Azure(azure_document("Standard_D4s_v5")));
+    let run = head.jetpack(&["converge"]);
+    run.success();
+    assert!(run.stderr.contains("as it was last fetched"), "{run:?}");
+    assert_eq!(config(&head, "azure.metadata.compute.vmSize"), "Standard_D4s_v5");
+    site.start();
+    wait_for("the server to know the last size", || {
+        let told = told(&site);
+        if told["azure"]["vm_size"] == "Standard_D4s_v5" {
+            Ok(())
+        } else {
+            Err(told)
+        }
+    });
 }
 
 #[test]
