@@ -69,6 +69,7 @@ fn serve(args: &Args) -> anyhow::Result<()> {
         // `link` reports its failures, with the address and the next try.
         .with_target("lapin", LevelFilter::OFF)
         .with_target("jetpackd", level)
+        .with_target("facts", level)
         .with_target("link", level)
         .with_target("node", level);
     tracing_subscriber::registry()
