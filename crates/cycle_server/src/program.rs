@@ -64,7 +64,10 @@ pub fn command() -> clap::Command {
 
 /// The whole program: reads the command line, obeys it and tells the exit code.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match terminal::parse::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     terminal::finish(execute(arguments.command), arguments.verbose)
 }
 

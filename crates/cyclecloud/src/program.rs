@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::{cli, commands};
 
@@ -15,7 +15,10 @@ pub fn command() -> clap::Command {
 pub fn run() -> ExitCode {
     // Fails only when somebody was faster, and then there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = cli::Cli::parse();
+    let cli = match terminal::parse::<cli::Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let verbose = cli.verbose;
     terminal::finish(execute(cli), verbose)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
 use crate::commands;
@@ -15,7 +15,10 @@ pub fn command() -> clap::Command {
 /// The whole program: reads the command line, obeys it and tells the exit code.
 pub fn run() -> ExitCode {
     node::nss::pin();
-    let cli = Cli::parse();
+    let cli = match terminal::parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let verbose = cli.verbose;
     let Some(command) = cli.command else {
         // `jetpack -v` alone has always been the version.

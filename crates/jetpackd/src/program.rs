@@ -37,7 +37,10 @@ pub fn command() -> clap::Command {
 /// The whole program: reads the command line, serves the node and tells the exit code.
 pub fn run() -> ExitCode {
     node::nss::pin();
-    let args = Args::parse();
+    let args = match terminal::parse::<Args>() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
     terminal::finish(serve(&args), args.verbose)
 }
 

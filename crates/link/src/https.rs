@@ -28,11 +28,9 @@ pub enum Error {
     Away {
         /// What was called.
         url: String,
-        /// In words.
+        /// In words; if it was the network, its innermost cause. The errors around that one only say that a request
+        /// was being sent, so they are no source of this one.
         reason: String,
-        /// What the network said, if it was the network.
-        #[source]
-        source: Option<reqwest::Error>,
     },
     /// The server knows no such node, or no longer, or another one has this id.
     #[error("the server refused this node: {reason}")]
@@ -204,7 +202,7 @@ impl ServerApi {
         let response = fill(request)
             .send()
             .await
-            .map_err(|error| away(&self.url, error))?;
+            .map_err(|error| away(&self.url, &error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -223,7 +221,6 @@ impl ServerApi {
                 Error::Away {
                     url: self.url.to_string(),
                     reason,
-                    source: None,
                 }
             }
             _ => Error::Unexpected {
@@ -252,7 +249,7 @@ pub async fn fetch_ca(url: &str, fingerprint: &str) -> Result<Vec<u8>, Error> {
         .get(url.clone())
         .send()
         .await
-        .map_err(|error| away(&base, error))?;
+        .map_err(|error| away(&base, &error))?;
     let status = response.status();
     if !status.is_success() {
         let reason = sentence(response).await;
@@ -260,7 +257,6 @@ pub async fn fetch_ca(url: &str, fingerprint: &str) -> Result<Vec<u8>, Error> {
             Error::Away {
                 url: base.to_string(),
                 reason,
-                source: None,
             }
         } else {
             Error::Unexpected {
@@ -333,7 +329,7 @@ fn join(base: &Url, path: &[&str]) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn away(url: &Url, error: reqwest::Error) -> Error {
+fn away(url: &Url, error: &reqwest::Error) -> Error {
     let reason = if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
@@ -349,14 +345,13 @@ fn away(url: &Url, error: reqwest::Error) -> Error {
     Error::Away {
         url: url.to_string(),
         reason,
-        source: Some(error.without_url()),
     }
 }
 
 async fn bounded(mut response: Response, limit: usize) -> Result<Vec<u8>, Error> {
     let url = response.url().clone();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| away(&url, error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| away(&url, &error))? {
         if body.len() + chunk.len() > limit {
             return Err(Error::Unexpected {
                 url: url.to_string(),
@@ -406,6 +401,20 @@ mod tests {
         ] {
             parse_url(bad).unwrap_err();
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_told_once_with_the_cause() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // Nobody listens at a port below 1024 that has no service; it is refused at once.
+        let credential = Credential::Bearer("s".to_owned().into());
+        let api = ServerApi::new("http://127.0.0.1:9", None, credential).unwrap();
+        let error = api.fetch_configuration("u").await.unwrap_err();
+        assert!(error.is_away());
+        assert_eq!(
+            node::trace::chain(&error),
+            "the server at `http://127.0.0.1:9/` is away (Connection refused (os error 111))"
+        );
     }
 
     #[test]

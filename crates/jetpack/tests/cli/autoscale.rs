@@ -121,29 +121,29 @@ fn a_wrong_command_line_says_what_is_wrong_with_it() {
     ] {
         home.misused(
             &["autoscale", option, given],
-            &format!("error: invalid value '{given}' for '--{name} <N>': `{given}` {range}"),
+            &format!("Error: invalid value '{given}' for '--{name} <N>': `{given}` {range}"),
         );
     }
     home.misused(
         &["autoscale", "-c", "1", "-i", "1"],
-        "error: the argument '--corecount <N>' cannot be used with '--instancecount <N>'",
+        "Error: the argument '--corecount <N>' cannot be used with '--instancecount <N>'",
     );
     home.misused(
         &["autoscale", "-c", "1", "-f", "x"],
-        "error: the argument '--corecount <N>' cannot be used with '--file <FILE>'",
+        "Error: the argument '--corecount <N>' cannot be used with '--file <FILE>'",
     );
     home.misused(
         &["autoscale", "-c", "1", "-n", "a/b"],
-        "error: invalid value 'a/b' for '--name <ARRAY>': node array `a/b` has a character other than letters, \
+        "Error: invalid value 'a/b' for '--name <ARRAY>': node array `a/b` has a character other than letters, \
          digits, blanks and `._-+`",
     );
     home.misused(
         &["autoscale", "-c", "1", "--expiration", "-5m"],
-        "error: invalid value '-5m' for '--expiration <TIME>': `-5m` is negative",
+        "Error: invalid value '-5m' for '--expiration <TIME>': `-5m` is negative",
     );
     home.misused(
         &["autoscale", "-c", "1", "--expiration", "soon"],
-        "error: invalid value 'soon' for '--expiration <TIME>': `soon` is no length of time; examples are `90s`, \
+        "Error: invalid value 'soon' for '--expiration <TIME>': `soon` is no length of time; examples are `90s`, \
          `30m`, `6h` and `2d`",
     );
 }

@@ -104,11 +104,11 @@ fn a_wrong_command_line_says_what_is_wrong_with_it() {
     for (given, problem) in [
         (
             &["-n", "x", "-s", "bad"][..],
-            "error: invalid value 'bad' for '--status <STATUS>': `bad` is not one of NA, OK, Warning, Error",
+            "Error: invalid value 'bad' for '--status <STATUS>': `bad` is not one of NA, OK, Warning, Error",
         ),
         (
             &["-n", "", "-s", "OK"],
-            "error: invalid value '' for '--name <NAME>': the name `` is empty",
+            "Error: invalid value '' for '--name <NAME>': the name `` is empty",
         ),
         (&["-n", "x"], "  --status <STATUS>"),
         (&["-s", "OK"], "  --name <NAME>"),
@@ -131,7 +131,7 @@ fn a_wrong_command_line_says_what_is_wrong_with_it() {
                 "--ghr-category",
                 "a.b",
             ],
-            "error: invalid value 'X' for '--action-type <TYPE>'",
+            "Error: invalid value 'X' for '--action-type <TYPE>'",
         ),
     ] {
         home.misused(&[&["condition", "set"], given].concat(), problem);

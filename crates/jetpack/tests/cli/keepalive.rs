@@ -81,12 +81,12 @@ fn lengths_that_make_no_sense_are_refused_and_change_nothing() {
     ] {
         home.misused(
             &["keepalive", given],
-            &format!("error: invalid value '{given}' for '[DURATION]': `{given}` {problem}"),
+            &format!("Error: invalid value '{given}' for '[DURATION]': `{given}` {problem}"),
         );
     }
     home.misused(
         &["keepalive", "--show", "1h"],
-        "error: the argument '--show' cannot be used with '[DURATION]'",
+        "Error: the argument '--show' cannot be used with '[DURATION]'",
     );
     home.prints(&["keepalive", "--show"], "forever\n");
 }

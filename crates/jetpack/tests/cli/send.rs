@@ -74,15 +74,15 @@ fn a_wrong_command_line_says_what_is_wrong_with_it() {
     home.misused(&["send"], "  <TEXT|--file <FILE>>");
     home.misused(
         &["send", "x", "--file", "y"],
-        "error: the argument '[TEXT]' cannot be used with '--file <FILE>'",
+        "Error: the argument '[TEXT]' cannot be used with '--file <FILE>'",
     );
     home.misused(
         &["send", "x", "--header", "y"],
-        "error: invalid value 'y' for '--header <KEY=VALUE>': it is not KEY=VALUE",
+        "Error: invalid value 'y' for '--header <KEY=VALUE>': it is not KEY=VALUE",
     );
     home.misused(
         &["send", "x", "--header", "=y"],
-        "error: invalid value '=y' for '--header <KEY=VALUE>': it has no key",
+        "Error: invalid value '=y' for '--header <KEY=VALUE>': it has no key",
     );
     let long = "k".repeat(256);
     for (option, name) in [
@@ -92,7 +92,7 @@ fn a_wrong_command_line_says_what_is_wrong_with_it() {
         home.misused(
             &["send", "x", option, &long],
             &format!(
-                "error: invalid value '{long}' for '{name}': it has 256 bytes, more than the 255 of AMQP"
+                "Error: invalid value '{long}' for '{name}': it has 256 bytes, more than the 255 of AMQP"
             ),
         );
     }

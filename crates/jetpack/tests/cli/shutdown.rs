@@ -56,11 +56,11 @@ fn what_contradicts_itself_is_refused() {
     let home = Home::initialized();
     home.misused(
         &["shutdown", "--idle", "--unhealthy"],
-        "error: the argument '--idle' cannot be used with '--unhealthy'",
+        "Error: the argument '--idle' cannot be used with '--unhealthy'",
     );
     home.misused(
         &["shutdown", "--deallocate", "--terminate"],
-        "error: the argument '--deallocate' cannot be used with '--terminate'",
+        "Error: the argument '--deallocate' cannot be used with '--terminate'",
     );
-    home.misused(&["shutdown", "now"], "error: unexpected argument 'now' found");
+    home.misused(&["shutdown", "now"], "Error: unexpected argument 'now' found");
 }

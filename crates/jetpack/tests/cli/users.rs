@@ -79,5 +79,5 @@ fn a_node_that_never_heard_of_its_users_says_so() {
         "Error: this node was not initialized: no `webserver` in `$HOME/config/jetpack.ini`\n\
          Hint: `jetpack initialize` joins a cluster\n",
     );
-    home.misused(&["users", "ada"], "error: unexpected argument 'ada' found");
+    home.misused(&["users", "ada"], "Error: unexpected argument 'ada' found");
 }
