@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    autoscale, completions, condition, config, converge, download, facts, initialize, keepalive, log, send,
-    shutdown, status, test, users,
+    autoscale, completions, condition, config, converge, download, facts, initialize, keepalive, log, props,
+    send, shutdown, status, test, users,
 };
 
 /// The node's command-line tool
@@ -100,6 +100,20 @@ pub(crate) enum Command {
   jetpack condition list
   jetpack condition clear gpu")]
     Condition(condition::ConditionArgs),
+
+    /// Print or set what this node and its machine are in a few words
+    ///
+    /// The machine, its system and its cluster, for scripts that need neither the configuration nor all facts; and
+    /// whatever else is set here. The server shows them with the node.
+    #[command(after_help = "Examples:
+  jetpack props get cyclecloud.owner
+  jetpack props get os.version_id 12     prints 12 if nobody set os.version_id
+  jetpack props get --json | jq .azure
+  jetpack props set site.rack r12
+  jetpack props set site.rack=r12 site.row=3
+  jetpack props set site.slots '[0, 1]' --json
+  jetpack props list")]
+    Props(props::PropsArgs),
 
     /// Print who may log in to this node
     ///

@@ -37,6 +37,7 @@ pub fn run() -> ExitCode {
         Command::Shutdown(args) => commands::shutdown::run(&args),
         Command::Keepalive(args) => commands::keepalive::run(&args),
         Command::Condition(args) => commands::condition::run(&args),
+        Command::Props(args) => commands::props::run(&args),
         Command::Users(args) => commands::users::run(&args),
         Command::Download(args) => commands::download::run(&args),
         Command::Converge(args) => commands::converge::run(&args),

@@ -8,6 +8,6 @@ mod parse;
 mod report;
 mod table;
 
-pub use parse::parse;
+pub use parse::{parse, usage_error};
 pub use report::{Hinted, ResultExt, chain, finish, note, out, warn};
 pub use table::Table;

@@ -1,10 +1,12 @@
 //! Reading the command line.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use crate::exit;
 
@@ -21,13 +23,23 @@ fn parse_from<T: Parser>(line: impl IntoIterator<Item = OsString>) -> Result<T, 
     T::try_parse_from(line).map_err(|error| {
         // A closed pipe has seen enough, and nobody is left to tell if stderr is closed.
         if error.use_stderr() {
-            let _ = write!(anstream::stderr().lock(), "{}", usage(&error));
-            ExitCode::from(exit::USAGE)
+            report(&error)
         } else {
             let _ = error.print();
             ExitCode::from(exit::DONE)
         }
     })
+}
+
+/// A usage error that only the command itself can see. [`crate::finish`] ends the program as [`parse`] would.
+pub fn usage_error(problem: impl Display) -> anyhow::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, format_args!("{problem}\n")).into()
+}
+
+/// Prints a usage error.
+pub(crate) fn report(error: &clap::Error) -> ExitCode {
+    let _ = write!(anstream::stderr().lock(), "{}", usage(error));
+    ExitCode::from(exit::USAGE)
 }
 
 /// The text of a usage error, with colours. All our errors begin with `Error:`, and clap's with `error:`.
@@ -56,6 +68,12 @@ mod tests {
             said(&["x", "--number", "error:"]).lines().next(),
             Some("Error: invalid value 'error:' for '--number <NUMBER>': invalid digit found in string")
         );
+        let error = usage_error("`x` is no key");
+        let text = usage(error.downcast_ref().unwrap());
+        assert_eq!(
+            anstream::adapter::strip_str(&text).to_string(),
+            "Error: `x` is no key\n"
+        );
         let text = said(&["x"]);
         assert!(text.starts_with("Error: the following required"), "{text}");
         assert!(text.contains("\nUsage: x --number <NUMBER>\n"), "{text}");
@@ -68,6 +86,10 @@ mod tests {
             format!("{:?}", parse_from::<Args>(line).map(|args| args.number))
         };
         assert_eq!(code(&["x", "--number", "7"]), "Ok(7)");
+        assert_eq!(
+            format!("{:?}", crate::finish(Err(usage_error("`x` is no key")), false)),
+            format!("{:?}", ExitCode::from(2))
+        );
         let failed = |code: u8| format!("{:?}", Err::<u8, _>(ExitCode::from(code)));
         assert_eq!(code(&["x"]), failed(2));
         assert_eq!(code(&["x", "--help"]), failed(0));

@@ -78,6 +78,9 @@ pub fn finish(result: anyhow::Result<()>, verbose: bool) -> ExitCode {
     if error.chain().any(is_closed_pipe) {
         return ExitCode::from(exit::DONE);
     }
+    if let Some(usage) = error.downcast_ref::<clap::Error>() {
+        return crate::parse::report(usage);
+    }
     let mut stderr = anstream::stderr().lock();
     // Nobody is left to tell if stderr itself is closed.
     let _ = if verbose {

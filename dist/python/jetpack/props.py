@@ -36,9 +36,14 @@ def get(key=None, default=_NO_DEFAULT):
 
 
 def set(key, value):  # noqa: A001 - the name that scripts use
-    """Sets a property of this node and tells the server. Raises `PropsError` when that is refused."""
-    text = value if isinstance(value, str) else json.dumps(value)
+    """Sets a property of this node to a value that JSON has, and tells the server.
+
+    Raises `PropsError` when that is refused, `TypeError` for a value that JSON does not have.
+    """
+    if "=" in key:
+        raise PropsError("the key `{}` has an equals sign".format(key))
     try:
-        _cli.run(["props", "set", "--", key, text])
+        # As JSON: a text that looks like a number stays a text.
+        _cli.run(["props", "set", "--json", "--", key, json.dumps(value)])
     except _cli.CommandError as cause:
         raise PropsError(str(cause)) from cause

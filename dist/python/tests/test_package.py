@@ -111,6 +111,23 @@ class Props(unittest.TestCase):
         with self.assertRaisesRegex(props.PropsError, "`os.none`"):
             props.get("os.none")
 
+    def test_values_of_every_type_come_back_as_they_were_set(self):
+        write("config/properties.json", {"os": {"id": "debian"}})
+        values = {"text": "r12", "number_text": "4", "flag_text": "true", "dash": "-x", "number": -4, "none": None}
+        values.update({"flag": True, "list": [0, "a"], "empty": "", "tree": {"a": {"b": 1.5}}})
+        for name, value in values.items():
+            props.set("site." + name, value)
+        self.assertEqual(props.get(), {"os": {"id": "debian"}, "site": values})
+
+    def test_what_cannot_be_set_is_an_error(self):
+        write("config/properties.json", {"os": {"id": "debian"}})
+        for key, problem in [("os.id.x", "is a value and no section"), ("a=b", "equals sign"), ("a..b", "empty step")]:
+            with self.assertRaisesRegex(props.PropsError, problem):
+                props.set(key, 1)
+        with self.assertRaises(TypeError):
+            props.set("a", object())
+        self.assertEqual(props.get(), {"os": {"id": "debian"}})
+
     def test_no_file_is_an_error(self):
         remove("config/properties.json")
         with self.assertRaisesRegex(props.PropsError, "does not exist yet"):

@@ -11,6 +11,7 @@ pub(crate) mod initialize;
 pub(crate) mod keepalive;
 pub(crate) mod log;
 mod progress;
+pub(crate) mod props;
 pub(crate) mod report_host;
 pub(crate) mod send;
 pub(crate) mod shutdown;

@@ -10,6 +10,7 @@ mod facts;
 mod home;
 mod keepalive;
 mod offline;
+mod props;
 mod python;
 mod send;
 mod shutdown;
@@ -41,6 +42,7 @@ fn every_command_shows_an_example() {
         "shutdown",
         "keepalive",
         "condition",
+        "props",
         "users",
         "test",
         "download",

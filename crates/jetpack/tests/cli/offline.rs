@@ -52,6 +52,8 @@ fn a_machine_that_is_no_node_says_so_with_a_hint() {
         &["keepalive"],
         &["condition", "set", "-n", "x", "-s", "OK"],
         &["condition", "list"],
+        &["props", "get", "os.id", "x"],
+        &["props", "set", "a", "1"],
         &["users"],
         &["status"],
         &["converge"],
