@@ -17,6 +17,9 @@ use crate::lifecycle::{MachineType, Machines};
 pub const FILE: &str = "cycle_server.toml";
 
 /// The file as it is written.
+/// Nodes run what was registered with `jetpack run_on_shutdown` for at most 15 minutes; a minute more is for the way.
+const SHUTDOWN_LIMIT: u64 = 16 * 60;
+
 #[derive(Debug, Default, Deserialize)]
 struct Fragment {
     http: Option<String>,
@@ -57,6 +60,7 @@ struct Retention {
 struct Provider {
     programs: Option<PathBuf>,
     grace_seconds: Option<u64>,
+    shutdown_limit_seconds: Option<u64>,
     #[serde(flatten)]
     unknown: BTreeMap<String, toml::Value>,
 }
@@ -84,8 +88,10 @@ pub struct Settings {
     pub max_messages: u32,
     /// Folder of `jetpack` and `jetpackd`; none: that of this program.
     pub programs: Option<PathBuf>,
-    /// How long a node may take to stop its work before its machine is deleted.
+    /// How long a node may take to stop its work before its machine is deleted, if it does not say that it needs longer.
     pub grace: Duration,
+    /// How long at most it may take if it says so.
+    pub shutdown_limit: Duration,
 }
 
 /// The settings cannot be used.
@@ -203,6 +209,9 @@ impl Fragment {
             max_messages: self.retention.max_messages.unwrap_or(500_000),
             programs: self.provider.programs,
             grace: Duration::from_secs(self.provider.grace_seconds.unwrap_or(10)),
+            shutdown_limit: Duration::from_secs(
+                self.provider.shutdown_limit_seconds.unwrap_or(SHUTDOWN_LIMIT),
+            ),
         })
     }
 }
@@ -249,6 +258,15 @@ mod tests {
         let (settings, _) = load("[machine_types.Standard_D4]\ncores = 4\n").unwrap();
         let machine = settings.machines.types["Standard_D4"];
         assert_eq!((machine.cores, machine.gpus), (4, 0));
+    }
+
+    #[test]
+    fn a_node_has_time_for_all_that_may_run_before_its_end() {
+        let (settings, _) = load("[provider]\ngrace_seconds = 3\n").unwrap();
+        assert_eq!(settings.grace, Duration::from_secs(3));
+        assert!(settings.shutdown_limit >= Duration::from_secs(15 * 60));
+        let (settings, _) = load("[provider]\nshutdown_limit_seconds = 60\n").unwrap();
+        assert_eq!(settings.shutdown_limit, Duration::from_secs(60));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     autoscale, completions, condition, config, converge, download, facts, initialize, keepalive, log, props,
-    send, shutdown, status, test, users,
+    run_on_shutdown, send, shutdown, status, test, users,
 };
 
 /// The node's command-line tool
@@ -81,6 +81,21 @@ pub(crate) enum Command {
   jetpack shutdown --unhealthy --message \"GPU 3 is gone\"
   jetpack shutdown --deallocate")]
     Shutdown(shutdown::ShutdownArgs),
+
+    /// Register commands that run before this node goes
+    ///
+    /// jetpackd runs them, one after the other, when the server terminates or deallocates the node, and confirms to the
+    /// server after them. One that fails is reported and stops nothing. What they say is in
+    /// logs/run_on_shutdown/NAME.out.
+    #[command(
+        name = "run_on_shutdown",
+        after_help = "Examples:
+  jetpack run_on_shutdown add -- /opt/site/save-results.sh /scratch
+  jetpack run_on_shutdown add --name drain --timeout 2m -- sh -c 'scontrol update nodename=$(hostname) state=drain'
+  jetpack run_on_shutdown list
+  jetpack run_on_shutdown remove drain"
+    )]
+    RunOnShutdown(run_on_shutdown::RunOnShutdownArgs),
 
     /// Keep HealthCheck from having this node terminated
     ///

@@ -35,6 +35,7 @@ pub fn run() -> ExitCode {
         Command::Send(args) => commands::send::run(&args),
         Command::Autoscale(args) => commands::autoscale::run(&args),
         Command::Shutdown(args) => commands::shutdown::run(&args),
+        Command::RunOnShutdown(args) => commands::run_on_shutdown::run(&args),
         Command::Keepalive(args) => commands::keepalive::run(&args),
         Command::Condition(args) => commands::condition::run(&args),
         Command::Props(args) => commands::props::run(&args),

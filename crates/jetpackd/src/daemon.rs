@@ -15,7 +15,7 @@ use node::home::Home;
 use node::host;
 use node::identity::Machine;
 use node::lock::{Lock, LockError};
-use protocol::{CommandKind, Heartbeat, MessageType, NodeConfiguration, Shutdown};
+use protocol::{CommandKind, Heartbeat, NodeConfiguration};
 use terminal::ResultExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::converge::Converger;
+use crate::going::{Going, LAST_WORDS};
 use crate::join::{Joined, join, write_node_json};
 use crate::socket::Socket;
 use crate::state::{Progress, Terminated};
@@ -34,8 +35,6 @@ const RECONNECT: Backoff = Backoff {
     initial: Duration::from_secs(1),
     max: Duration::from_secs(30),
 };
-/// How long the last messages may take when the daemon ends.
-const LAST_WORDS: Duration = Duration::from_secs(3);
 /// A server that names no interval, or an absurd one.
 const LEAST_HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -65,7 +64,7 @@ pub(crate) async fn run(home: Home, clock: Arc<dyn Clock>) -> anyhow::Result<()>
                     return Ok(());
                 }
             };
-            Daemon::new(&home, &clock, &status, joined)?.run(&mut signals).await
+            Daemon::new(&home, &machine, &clock, &status, joined)?.run(&mut signals).await
         } => result,
     };
     tracing::info!("jetpackd ends");
@@ -73,7 +72,7 @@ pub(crate) async fn run(home: Home, clock: Arc<dyn Clock>) -> anyhow::Result<()>
 }
 
 /// Requests to end.
-struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -86,7 +85,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -97,6 +96,7 @@ impl Signals {
 /// A daemon that knows which node it serves.
 struct Daemon<'a> {
     home: &'a Home,
+    machine: &'a Machine,
     clock: &'a Arc<dyn Clock>,
     status: &'a Status,
     configuration: NodeConfiguration,
@@ -109,6 +109,7 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     fn new(
         home: &'a Home,
+        machine: &'a Machine,
         clock: &'a Arc<dyn Clock>,
         status: &'a Status,
         joined: Joined,
@@ -145,6 +146,7 @@ impl<'a> Daemon<'a> {
         status.joined(session.handle.clone());
         Ok(Self {
             home,
+            machine,
             clock,
             status,
             configuration,
@@ -158,7 +160,7 @@ impl<'a> Daemon<'a> {
     async fn run(mut self, signals: &mut Signals) -> anyhow::Result<()> {
         let life = &self.configuration.cluster_session_id;
         if let Some(terminated) = Terminated::load(self.home, life)? {
-            return self.rest(&terminated, signals).await;
+            return self.rest(terminated, signals).await;
         }
         let wanted = Arc::new(Notify::new());
         let stop = CancellationToken::new();
@@ -196,11 +198,11 @@ impl<'a> Daemon<'a> {
                         }
                         CommandKind::Terminate { reason } => {
                             tracing::info!("the server ends this node: {reason}");
-                            self.note_end(&reason)?;
+                            let terminated = self.note_end(&reason)?;
                             end(work, &stop).await;
-                            self.confirm_end(&reason);
-                            self.session.handle.deliver(LAST_WORDS).await;
-                            received.done().await;
+                            if self.going().go(terminated, signals).await {
+                                received.done().await;
+                            }
                             self.say_goodbye().await;
                             return Ok(());
                         }
@@ -253,13 +255,18 @@ impl<'a> Daemon<'a> {
     }
 
     /// The server has ended this life of the node: nothing is done any more but delivering what waits.
-    async fn rest(mut self, terminated: &Terminated, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn rest(mut self, terminated: Terminated, signals: &mut Signals) -> anyhow::Result<()> {
         tracing::info!(
             "the server has ended this node ({}); no converge follows",
             terminated.reason
         );
         self.status
             .set(Activity::Terminated, Some(terminated.reason.clone()), None);
+        // An earlier daemon was killed before it had confirmed.
+        if !terminated.confirmed && !self.going().go(terminated, signals).await {
+            self.say_goodbye().await;
+            return Ok(());
+        }
         loop {
             tokio::select! {
                 name = signals.next() => {
@@ -289,26 +296,23 @@ impl<'a> Daemon<'a> {
         Ok(progress.save(self.home)?)
     }
 
-    fn note_end(&self, reason: &str) -> anyhow::Result<()> {
+    fn note_end(&self, reason: &str) -> anyhow::Result<Terminated> {
         let life = &self.configuration.cluster_session_id;
-        Terminated::save(self.home, life, reason, self.clock.now())?;
+        let terminated = Terminated::save(self.home, life, reason, self.clock.now())?;
         self.status
             .set(Activity::Terminated, Some(reason.to_owned()), None);
-        Ok(())
+        Ok(terminated)
     }
 
-    fn confirm_end(&self, reason: &str) {
-        let message = Shutdown {
-            reason: reason.to_owned(),
-            confirmed: true,
-            cause: None,
-            policy: None,
-        };
-        let sender = link::join::sender_of(&self.configuration);
-        let now = self.clock.now();
-        if let Err(error) = self.outbox.enqueue(&sender, now, MessageType::Shutdown, &message) {
-            // The server deletes the machine all the same, a little later.
-            tracing::error!("cannot confirm the end: {}", terminal::chain(&error));
+    fn going(&self) -> Going {
+        Going {
+            home: self.home.clone(),
+            machine: self.machine.clone(),
+            clock: Arc::clone(self.clock),
+            status: self.status.clone(),
+            sender: link::join::sender_of(&self.configuration),
+            outbox: self.outbox.clone(),
+            session: self.session.handle.clone(),
         }
     }
 

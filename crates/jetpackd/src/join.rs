@@ -13,6 +13,7 @@ use node::identity::Machine;
 use node::settings::Settings;
 use protocol::NodeConfiguration;
 
+use crate::state::Terminated;
 use crate::status::Status;
 
 /// Between tries while the server is away or the node is not initialized.
@@ -80,6 +81,14 @@ async fn attempt(home: &Home, machine: &Machine, clock: &dyn Clock) -> Result<Jo
     };
     let configuration = match joined {
         Ok(configuration) => configuration,
+        // A server that has ended this node does not let it join any more, but waits for its last word.
+        Err(error) if error.is_refused() => match membership.last_known(home)? {
+            Some(configuration) if is_going(home, &configuration)? => {
+                tracing::info!("going on with the end of this node: {}", terminal::chain(&error));
+                configuration
+            }
+            _ => return Err(error),
+        },
         Err(error) if error.is_away() => match membership.last_known(home)? {
             Some(configuration) => {
                 tracing::warn!(
@@ -99,6 +108,12 @@ async fn attempt(home: &Home, machine: &Machine, clock: &dyn Clock) -> Result<Jo
         membership,
         configuration,
     })
+}
+
+/// Whether this life of the node is about to end and an earlier daemon was killed before it had confirmed that.
+fn is_going(home: &Home, configuration: &NodeConfiguration) -> Result<bool, Error> {
+    let ended = Terminated::load(home, &configuration.cluster_session_id)?;
+    Ok(ended.is_some_and(|ended| !ended.confirmed))
 }
 
 /// Writes node.json. The converge that follows asks the cloud anew; here, what it said last is good enough.

@@ -7,6 +7,7 @@
 
 mod converge;
 mod daemon;
+mod going;
 mod join;
 mod program;
 mod socket;

@@ -49,6 +49,14 @@ pub(crate) struct Terminated {
     /// The server's words.
     pub(crate) reason: String,
     time: Timestamp,
+    /// What had to run before the end has run, and the server is told.
+    #[serde(default = "yes")]
+    pub(crate) confirmed: bool,
+}
+
+/// Files of earlier versions were written when nothing was left to do.
+fn yes() -> bool {
+    true
 }
 
 impl Terminated {
@@ -64,9 +72,16 @@ impl Terminated {
             cluster_session_id: cluster_session_id.to_owned(),
             reason: reason.to_owned(),
             time,
+            confirmed: false,
         };
         durable::write_json(&home.terminated(), FILE_MODE, &terminated)?;
         Ok(terminated)
+    }
+
+    /// Notes that nothing is left to do.
+    pub(crate) fn confirm(&mut self, home: &Home) -> Result<(), durable::Error> {
+        self.confirmed = true;
+        durable::write_json(&home.terminated(), FILE_MODE, self)
     }
 
     /// Whether this life was ended.
@@ -131,8 +146,11 @@ mod tests {
     #[test]
     fn the_end_of_one_life_is_not_that_of_the_next() {
         let (_folder, home) = home();
-        Terminated::save(&home, "one", "idle", Timestamp::UNIX_EPOCH).unwrap();
+        let mut ended = Terminated::save(&home, "one", "idle", Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(Terminated::load(&home, "one").unwrap().unwrap().reason, "idle");
+        assert!(!Terminated::load(&home, "one").unwrap().unwrap().confirmed);
+        ended.confirm(&home).unwrap();
+        assert!(Terminated::load(&home, "one").unwrap().unwrap().confirmed);
         assert_eq!(Terminated::load(&home, "two").unwrap(), None);
     }
 

@@ -280,6 +280,26 @@ impl Home {
         self.run().join("conditions.lock")
     }
 
+    /// What is to run before the node goes.
+    pub fn run_on_shutdown(&self) -> PathBuf {
+        self.run().join("run_on_shutdown.json")
+    }
+
+    /// Held while that changes.
+    pub fn run_on_shutdown_lock(&self) -> PathBuf {
+        self.run().join("run_on_shutdown.lock")
+    }
+
+    /// How far the running of it is.
+    pub fn run_on_shutdown_progress(&self) -> PathBuf {
+        self.run().join("run_on_shutdown.progress.json")
+    }
+
+    /// Output of an action that runs before the node goes: `logs/run_on_shutdown/NAME.out`.
+    pub fn run_on_shutdown_log(&self, name: &str) -> PathBuf {
+        self.logs().join("run_on_shutdown").join(format!("{name}.out"))
+    }
+
     /// Copies of the markers of scripts that succeeded, bound to the machine.
     pub fn markers(&self) -> PathBuf {
         self.run().join("cluster-init")

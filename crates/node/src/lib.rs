@@ -31,6 +31,7 @@ pub mod properties;
 mod python;
 pub mod python_package;
 pub mod random;
+pub mod run_on_shutdown;
 mod seek;
 pub mod settings;
 pub mod socket;

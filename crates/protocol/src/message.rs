@@ -132,6 +132,10 @@ pub struct Shutdown {
     pub reason: String,
     /// True when the node only confirms that it obeyed the server; false when it asks.
     pub confirmed: bool,
+    /// The node was told to go and obeys, but needs up to so many seconds before it confirms: it runs what was
+    /// registered with `jetpack run_on_shutdown`. It asks for nothing then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_seconds: Option<u64>,
     /// Why it asks, for the server: an idle node stays while it is needed, an unhealthy one is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<ShutdownCause>,

@@ -253,6 +253,10 @@ fn shut_down(node: &mut Node, shutdown: &Shutdown, events: &mut Vec<NewEvent>, n
         node.shutdown_confirmed = true;
         let text = format!("Node stopped its work: {reason}");
         events.push(news(node, now, Level::Info, Priority::Medium, text));
+    } else if let Some(seconds) = shutdown.needs_seconds {
+        let text = format!("Node runs what is registered to run before its end, for up to {seconds} s");
+        events.push(news(node, now, Level::Info, Priority::Medium, text));
+        node.shutdown_needs = Some(seconds);
     } else if node.target_state == TargetState::Started {
         node.shutdown_asked = Some(ShutdownRequest {
             reason,
@@ -441,6 +445,20 @@ mod tests {
             json!({"reason": "told", "confirmed": true}),
         );
         assert!(talk.node.shutdown_confirmed);
+    }
+
+    #[test]
+    fn a_node_that_needs_time_to_go_asks_for_nothing_else() {
+        let mut talk = Talk::new();
+        begin_terminate(&mut talk.node);
+        let needs = json!({"reason": "told", "confirmed": false, "needs_seconds": 310});
+        talk.say(MessageType::Shutdown, needs);
+        assert_eq!(talk.node.shutdown_needs, Some(310));
+        assert!(!talk.node.shutdown_confirmed);
+        assert_eq!(talk.node.shutdown_asked, None);
+        assert!(talk.then.events[0].message.contains("for up to 310 s"));
+        begin_start(&mut talk.node, fixture::NOW);
+        assert_eq!(talk.node.shutdown_needs, None);
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub(super) fn new_node(place: Place<'_>, attributes: Map<String, Value>, now: Ti
         users: None,
         told_to_terminate: None,
         shutdown_confirmed: false,
+        shutdown_needs: None,
         machine_failure: None,
         conditions: Default::default(),
         shutdown_asked: None,
@@ -115,6 +116,7 @@ pub fn begin_deallocate(node: &mut Node) {
     node.status = Status::Deallocating;
     node.told_to_terminate = None;
     node.shutdown_confirmed = false;
+    node.shutdown_needs = None;
     forget_work(node);
 }
 
@@ -125,6 +127,7 @@ pub fn settle_deallocated(node: &mut Node) {
     node.session_id = None;
     node.told_to_terminate = None;
     node.shutdown_confirmed = false;
+    node.shutdown_needs = None;
     node.last_message = None;
     forget_work(node);
 }
@@ -139,6 +142,7 @@ pub fn begin_resume(node: &mut Node, now: Timestamp) {
     node.session_id = Some(Uuid::new_v4().to_string());
     node.told_to_terminate = None;
     node.shutdown_confirmed = false;
+    node.shutdown_needs = None;
     node.last_message = None;
 }
 
@@ -205,6 +209,7 @@ fn forget_machine(node: &mut Node) {
     node.converge_pending = false;
     node.told_to_terminate = None;
     node.shutdown_confirmed = false;
+    node.shutdown_needs = None;
     node.machine_failure = None;
     node.conditions.clear();
     node.shutdown_asked = None;

@@ -14,12 +14,16 @@ use crate::lifecycle::{
     begin_start, keep_machine_failure, machine_is_there, news, settle_deallocated, settle_terminated,
 };
 use crate::provider::{MachineRequest, MachineStatus, ProviderError};
-use crate::store::{MachineFailure, Node, State, Status, StoreError, TargetState};
+use crate::settings::Settings;
+use crate::store::{MachineFailure, NewEvent, Node, State, Status, StoreError, TargetState};
 
 /// Most machines that are made or taken away at a time.
 const MAX_AT_A_TIME: usize = 16;
 /// No failure waits longer than this, whatever the clock did since.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(600);
+
+/// What a node may need on top of what it said: for messages, and to be started again.
+const ON_THE_WAY: Duration = Duration::from_secs(30);
 
 /// The nodes whose machines are being worked on.
 #[derive(Debug)]
@@ -86,7 +90,7 @@ pub(super) async fn reconcile(reconcilers: &Arc<Reconcilers>) -> Result<String, 
     let nodes = app.store.nodes(None).await?;
     for node in &nodes {
         let machine = reconcilers.provider.status(&node.id);
-        let Some(step) = decide(node, &machine, now, app.settings.grace) else {
+        let Some(step) = decide(node, &machine, now, patience(node, &app.settings)) else {
             continue;
         };
         if !reconcilers.in_flight.enter(&node.id) {
@@ -154,12 +158,29 @@ fn begin(node: &Node, machine: &MachineStatus) -> Option<Step> {
     }
 }
 
+/// How long a node has between being told to go and the end of its machine. What it needs is its own word, and its way
+/// here takes time too; the administrator says how much at most.
+pub(super) fn patience(node: &Node, settings: &Settings) -> Duration {
+    let needs = node.shutdown_needs.map_or(Duration::ZERO, Duration::from_secs);
+    let needs = if needs.is_zero() {
+        needs
+    } else {
+        needs.saturating_add(ON_THE_WAY)
+    };
+    settings.grace.max(needs.min(settings.shutdown_limit))
+}
+
 /// The node is told first, and has some time. `last` is what happens to its machine then.
 fn end(node: &Node, machine: &MachineStatus, now: Timestamp, grace: Duration, last: Step) -> Option<Step> {
     let can_hear = node.claim.is_some() && matches!(machine, MachineStatus::Running { .. });
+    // It goes on with that when its daemon, or this server, is started again.
+    let comes_back = node.shutdown_needs.is_some()
+        && matches!(machine, MachineStatus::Dead { .. } | MachineStatus::Starting);
     match node.told_to_terminate {
         None if can_hear => Some(Step::Tell),
-        Some(told) if can_hear && !node.shutdown_confirmed && is_within(told, now, grace) => None,
+        Some(told) if (can_hear || comes_back) && !node.shutdown_confirmed && is_within(told, now, grace) => {
+            None
+        }
         _ => Some(last),
     }
 }
@@ -325,15 +346,17 @@ impl Reconcilers {
         }
         self.close(node).await;
         let now = self.app.clock.now();
+        let cut = self.cut_short(node, now);
         let event = news(node, now, Level::Info, Priority::Medium, "Node terminated");
+        let news = cut.into_iter().chain([event]).collect();
         if node.array {
-            return self.app.store.remove_node(&node.id, now, vec![event]).await;
+            return self.app.store.remove_node(&node.id, now, news).await;
         }
         self.app
             .store
             .edit_node(&node.id, now, move |node, events| {
                 settle_terminated(node);
-                events.push(event);
+                events.extend(news);
             })
             .await?;
         Ok(())
@@ -350,9 +373,11 @@ impl Reconcilers {
         }
         self.close(node).await;
         let now = self.app.clock.now();
+        let cut = self.cut_short(node, now);
         self.app
             .store
             .edit_node(&node.id, now, move |node, events| {
+                events.extend(cut);
                 // Somebody may have terminated it meanwhile.
                 if node.target_state == TargetState::Deallocated {
                     settle_deallocated(node);
@@ -402,6 +427,18 @@ impl Reconcilers {
             })
             .await?;
         Ok(())
+    }
+
+    /// Says that the machine went before the node had done what it said that it needed time for.
+    fn cut_short(&self, node: &Node, now: Timestamp) -> Option<NewEvent> {
+        let needs = node.shutdown_needs.filter(|_| !node.shutdown_confirmed)?;
+        let patience = patience(node, &self.app.settings).as_secs();
+        let text = format!(
+            "Node had not confirmed its end after {patience} s and its machine was taken; it had asked for {needs} s, \
+             the setting `provider.shutdown_limit_seconds` is {}",
+            self.app.settings.shutdown_limit.as_secs()
+        );
+        Some(news(node, now, Level::Warn, Priority::Medium, text))
     }
 
     /// Removes the way to a node. What cannot be removed does no harm.

@@ -395,6 +395,50 @@ async fn what_an_earlier_server_left_is_adopted_or_made_again() {
 }
 
 #[test]
+fn a_node_has_the_time_that_it_needs_to_go_up_to_the_limit() {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let grace = Duration::from_secs(10);
+    let mut node = crate::lifecycle::fixture::node("head", false);
+    crate::lifecycle::begin_start(&mut node, now);
+    node.claim = Some("x".to_owned());
+    crate::lifecycle::begin_terminate(&mut node);
+    node.told_to_terminate = Some(now);
+    let dead = MachineStatus::Dead {
+        reason: "killed".to_owned(),
+        restart_in: Duration::ZERO,
+    };
+    assert_eq!(decide(&node, &RUNNING, now, grace), None);
+    assert_eq!(decide(&node, &dead, now, grace), Some(Step::Delete));
+    node.shutdown_needs = Some(60);
+    for machine in [&RUNNING, &dead, &MachineStatus::Starting] {
+        assert_eq!(decide(&node, machine, now, grace), None, "it comes back");
+    }
+    assert_eq!(
+        decide(&node, &MachineStatus::Gone, now, grace),
+        Some(Step::Delete)
+    );
+    let later = now + grace;
+    assert_eq!(decide(&node, &dead, later, grace), Some(Step::Delete));
+    node.shutdown_confirmed = true;
+    assert_eq!(decide(&node, &RUNNING, now, grace), Some(Step::Delete));
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = crate::settings::Settings::load(folder.path(), None, None)
+        .unwrap()
+        .0;
+    let mut patience = |needs, limit| {
+        node.shutdown_needs = needs;
+        settings.shutdown_limit = Duration::from_secs(limit);
+        super::machines::patience(&node, &settings).as_secs()
+    };
+    assert_eq!(patience(None, 960), 10);
+    assert_eq!(patience(Some(300), 960), 330);
+    assert_eq!(patience(Some(900), 960), 930, "all that a node may need");
+    assert_eq!(patience(Some(300), 60), 60);
+    assert_eq!(patience(Some(300), 0), 10);
+}
+
+#[test]
 fn a_node_that_is_done_needs_nothing() {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let grace = Duration::from_secs(10);

@@ -265,6 +265,9 @@ pub struct Node {
     /// It has confirmed that it stopped its work.
     #[serde(default)]
     pub shutdown_confirmed: bool,
+    /// How many seconds it said that it needs before it can confirm, since it was told; none: it did not say.
+    #[serde(default)]
+    pub shutdown_needs: Option<u64>,
     /// The last failures of its provider; none when all went well.
     #[serde(default)]
     pub machine_failure: Option<MachineFailure>,

@@ -16,4 +16,5 @@ mod identity;
 mod messages;
 mod node_data;
 mod people;
+mod shutdown;
 mod testing;

@@ -47,6 +47,7 @@ pub(crate) fn run(args: &ShutdownArgs) -> anyhow::Result<()> {
     let shutdown = Shutdown {
         reason: reason.to_owned(),
         confirmed: false,
+        needs_seconds: None,
         cause,
         policy,
     };

@@ -12,6 +12,7 @@ mod keepalive;
 mod offline;
 mod props;
 mod python;
+mod run_on_shutdown;
 mod send;
 mod shutdown;
 mod testing;
@@ -42,6 +43,7 @@ fn every_command_shows_an_example() {
         "shutdown",
         "keepalive",
         "condition",
+        "run_on_shutdown",
         "props",
         "users",
         "test",

@@ -54,6 +54,8 @@ fn a_machine_that_is_no_node_says_so_with_a_hint() {
         &["condition", "list"],
         &["props", "get", "os.id", "x"],
         &["props", "set", "a", "1"],
+        &["run_on_shutdown", "list"],
+        &["run_on_shutdown", "add", "--", "true"],
         &["users"],
         &["status"],
         &["converge"],
