@@ -1,26 +1,20 @@
 //! What follows from a message of a node.
 
-use jiff::{SignedDuration, Timestamp};
+mod demand;
+mod installation;
+
+use jiff::Timestamp;
 use protocol::{
-    Autoscale, Condition, ConvergeFailure, Envelope, Heartbeat, Installation, InstallationStatus, Level, Log,
-    MessageType, Priority, Properties, Shutdown, TestReport,
+    Autoscale, Condition, Envelope, Heartbeat, Installation, Level, Log, MessageType, Priority, Properties,
+    Shutdown, TestReport,
 };
 
-use super::autoscale;
 use super::news::news;
 use super::reports;
-use crate::store::{
-    Consequences, Demand, Incoming, NewEvent, Node, ShutdownRequest, State, Status, TargetState,
-};
+use crate::store::{Consequences, Incoming, NewEvent, Node, ShutdownRequest, Status, TargetState};
 
 /// Longest text of an event or a status message, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
-/// Most arrays that one request set may name.
-const MAX_DEFINITIONS: usize = 1000;
-/// Longest name of a request set, in bytes.
-const MAX_REQUEST_SET: usize = 128;
-/// The longest that a demand may last, in seconds: 30 days.
-const LONGEST_DEMAND: u64 = 30 * 24 * 3600;
 
 /// Applies a message to the node that sent it. Messages of an earlier life of the node, and those that come
 /// after a newer one, go into the event log and change nothing else.
@@ -54,7 +48,7 @@ pub fn apply(node: &mut Node, message: &Incoming, then: &mut Consequences, now: 
         MessageType::Installation => {
             if let Some(report) = data::<Installation>(node, envelope, events, now) {
                 let is_newest = is_current && envelope.sequence > node.last_sequence;
-                install(node, envelope, report, is_newest, events, now);
+                installation::install(node, envelope, report, is_newest, events, now);
             }
         }
         MessageType::Shutdown => {
@@ -68,7 +62,7 @@ pub fn apply(node: &mut Node, message: &Incoming, then: &mut Consequences, now: 
             if let Some(autoscale) = data::<Autoscale>(node, envelope, events, now)
                 && is_current
             {
-                then.demand = demand(node, autoscale, events, now);
+                then.demand = demand::demand(node, autoscale, events, now);
             }
         }
         MessageType::Condition => {
@@ -144,108 +138,6 @@ fn refresh(node: &mut Node, hostname: Option<String>, ipv4: Option<String>) {
     }
 }
 
-fn install(
-    node: &mut Node,
-    envelope: &Envelope,
-    report: Installation,
-    is_newest: bool,
-    events: &mut Vec<NewEvent>,
-    now: Timestamp,
-) {
-    let phase = phase(&report);
-    let (level, priority, text) = match report.status {
-        InstallationStatus::Started => (Level::Info, Priority::Low, phase.clone()),
-        InstallationStatus::Ready => {
-            let seconds: f64 = report.timings.values().sum();
-            let text = if seconds > 0.0 {
-                format!("Ready after {seconds:.1} s")
-            } else {
-                "Ready".to_owned()
-            };
-            (Level::Info, Priority::Medium, text)
-        }
-        InstallationStatus::Failed => (Level::Error, Priority::High, describe(&report)),
-    };
-    events.push(NewEvent {
-        time: envelope.timestamp,
-        category: "phase",
-        ..news(node, now, level, priority, text)
-    });
-    if !is_newest {
-        return;
-    }
-    node.last_sequence = envelope.sequence;
-    refresh(node, report.hostname.clone(), report.ipv4.clone());
-    if node.target_state != TargetState::Started || node.machine_failure.is_some() {
-        return;
-    }
-    node.phase = Some(phase);
-    match report.status {
-        // Only a success ends a failure, and a Ready node works on while it converges again.
-        InstallationStatus::Started => {
-            if !matches!(node.status, Status::Failed | Status::Ready) {
-                node.status = Status::Preparing;
-            }
-        }
-        InstallationStatus::Ready => {
-            node.status = Status::Ready;
-            node.state = State::Started;
-            node.status_message = None;
-        }
-        InstallationStatus::Failed => {
-            node.status = Status::Failed;
-            node.status_message = Some(describe(&report));
-        }
-    }
-}
-
-fn phase(report: &Installation) -> String {
-    let mut phase = report.phase.as_str().to_owned();
-    if let Some(step) = &report.step {
-        phase.push_str(": ");
-        phase.push_str(step);
-    }
-    if report.attempt > 1 {
-        phase.push_str(&format!(" (attempt {})", report.attempt));
-    }
-    cut(&phase)
-}
-
-/// What went wrong: the script, its exit code and the end of its output.
-fn describe(report: &Installation) -> String {
-    let nothing = ConvergeFailure::default();
-    let failure = report.failure.as_ref().unwrap_or(&nothing);
-    let mut text = if failure.message.is_empty() {
-        format!("The converge failed in phase {}", report.phase.as_str())
-    } else {
-        failure.message.clone()
-    };
-    if let Some(script) = &failure.script
-        && !text.contains(script.as_str())
-    {
-        let place = [&failure.project, &failure.spec].map(|part| part.as_deref().unwrap_or("?"));
-        text = format!("{text} (script {}/{}/scripts/{script})", place[0], place[1]);
-    }
-    if let Some(code) = failure.exit_code
-        && !text.contains(&code.to_string())
-    {
-        text = format!("{text}, exit code {code}");
-    }
-    if report.attempt > 1 {
-        text.push_str(&format!(" (attempt {})", report.attempt));
-    }
-    let output = failure.output.trim_end();
-    if !output.is_empty() {
-        text.push('\n');
-        text.push_str(output);
-    }
-    if let Some(recommendation) = &failure.recommendation {
-        text.push('\n');
-        text.push_str(recommendation);
-    }
-    cut(&text)
-}
-
 /// Whether the node may go depends on others: that is decided when the cluster is settled.
 fn shut_down(node: &mut Node, shutdown: &Shutdown, events: &mut Vec<NewEvent>, now: Timestamp) {
     let reason = cut(&shutdown.reason);
@@ -266,45 +158,6 @@ fn shut_down(node: &mut Node, shutdown: &Shutdown, events: &mut Vec<NewEvent>, n
     }
 }
 
-/// What the node wants of its cluster. It holds from the server's now, whatever the node's clock says.
-fn demand(
-    node: &Node,
-    autoscale: Autoscale,
-    events: &mut Vec<NewEvent>,
-    now: Timestamp,
-) -> Option<(Demand, NewEvent)> {
-    let set = &autoscale.request_set;
-    let wrong = if autoscale.definitions.len() > MAX_DEFINITIONS {
-        Some(format!("it has more than {MAX_DEFINITIONS} definitions"))
-    } else if set.is_empty() || set.len() > MAX_REQUEST_SET || set.chars().any(char::is_control) {
-        Some(format!(
-            "the name of its request set is empty, unprintable or longer than {MAX_REQUEST_SET} bytes"
-        ))
-    } else {
-        None
-    };
-    if let Some(wrong) = wrong {
-        let text = format!("A request to autoscale was refused: {wrong}");
-        events.push(news(node, now, Level::Warn, Priority::Medium, cut(&text)));
-        return None;
-    }
-    let seconds = autoscale.expiration_seconds.min(LONGEST_DEMAND);
-    let lasts = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-    let demand = Demand {
-        request_set: autoscale.request_set,
-        definitions: autoscale.definitions,
-        received: now,
-        expires: now.saturating_add(lasts).unwrap_or(Timestamp::MAX),
-    };
-    let text = format!(
-        "Request set `{}` wants {}",
-        demand.request_set,
-        autoscale::in_words(&demand)
-    );
-    let event = news(node, now, Level::Info, Priority::Low, cut(&text));
-    Some((demand, event))
-}
-
 pub(super) fn cut(text: &str) -> String {
     if text.len() <= MAX_TEXT {
         return text.to_owned();
@@ -323,6 +176,7 @@ mod tests {
 
     use super::super::{begin_start, begin_terminate, fixture};
     use super::*;
+    use crate::store::State;
 
     struct Talk {
         node: Node,
