@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     autoscale, completions, condition, config, converge, download, facts, initialize, keepalive, log, props,
-    run_on_shutdown, send, shutdown, status, test, users,
+    report_issue, run_on_shutdown, send, shutdown, status, test, users,
 };
 
 /// The node's command-line tool
@@ -183,6 +183,19 @@ pub(crate) enum Command {
   jetpack test --project slurm --spec scheduler
   jetpack test --junit-xml results.xml --timeout 5m")]
     Test(test::TestArgs),
+
+    /// Give the logs of this node to somebody who helps
+    ///
+    /// Makes a zip archive of them, uploads it to the server and prints where it is. Links are not followed, and files that
+    /// may hold secrets are left out.
+    #[command(
+        name = "report_issue",
+        after_help = "Examples:
+  jetpack report_issue
+  jetpack report_issue /var/log/slurm --no-sign
+  jetpack report_issue --no-upload"
+    )]
+    ReportIssue(report_issue::ReportIssueArgs),
 
     /// Tell the server the host name and address of this machine
     #[command(hide = true)]

@@ -6,6 +6,7 @@
 //!
 //! The program is a library with a thin `main`, so that the reference pages are made from its own definition.
 
+mod archive;
 mod cli;
 mod commands;
 mod context;

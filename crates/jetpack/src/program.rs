@@ -45,6 +45,7 @@ pub fn run() -> ExitCode {
         Command::Facts(args) => commands::facts::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Test(args) => commands::test::run(&args),
+        Command::ReportIssue(args) => commands::report_issue::run(&args),
         Command::ReportHost => commands::report_host::run(),
         Command::Completions(args) => commands::completions::run(&args),
     };

@@ -4,7 +4,8 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
-use protocol::{Envelope, Messages, NodeConfiguration};
+use protocol::{Envelope, IssueUpload, Messages, NodeConfiguration};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -13,6 +14,10 @@ use crate::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The archive of a report has up to half a gigabyte.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Two URLs and a time.
+const MAX_UPLOAD_ANSWER: usize = 64 << 10;
 /// A CA file is a few kilobytes.
 const MAX_CA: usize = 256 << 10;
 /// The configuration of a node with its whole `[[[configuration]]]` tree.
@@ -185,6 +190,38 @@ impl ServerApi {
         })
         .await?;
         Ok(())
+    }
+
+    /// Uploads the archive of a report, of `length` bytes, under its name `CLUSTER-NODE-UUID.zip`; with `sign` the answer
+    /// has a URL that needs no account.
+    ///
+    /// # Errors
+    /// [`Error::Away`] when a later try may succeed.
+    pub async fn upload_issue(
+        &self,
+        name: &str,
+        archive: tokio::fs::File,
+        length: u64,
+        sign: bool,
+    ) -> Result<IssueUpload, Error> {
+        let response = self
+            .call(Method::PUT, &["clusterlink", "issues", name], |request| {
+                request
+                    .timeout(UPLOAD_TIMEOUT)
+                    .query(&[("sign", sign)])
+                    .header(CONTENT_TYPE, "application/zip")
+                    // The server can refuse one that is too large before it is sent.
+                    .header(CONTENT_LENGTH, length)
+                    .body(archive)
+            })
+            .await?;
+        let url = response.url().to_string();
+        let body = bounded(response, MAX_UPLOAD_ANSWER).await?;
+        serde_json::from_slice(&body).map_err(|error| Error::Unexpected {
+            url,
+            reason: "it does not say where the report is".to_owned(),
+            source: Some(error.into()),
+        })
     }
 
     async fn call(

@@ -13,6 +13,7 @@ pub(crate) mod log;
 mod progress;
 pub(crate) mod props;
 pub(crate) mod report_host;
+pub(crate) mod report_issue;
 pub(crate) mod run_on_shutdown;
 pub(crate) mod send;
 pub(crate) mod shutdown;

@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use link::local::{self, Activity, DaemonStatus};
 use link::outbox::Outbox;
 use node::clock::{Clock, SystemClock};
-use node::settings::IdentitySettings;
+use node::home::Home;
+use node::settings::{IdentitySettings, Settings};
 use serde::Serialize;
 
 use super::progress;
@@ -24,7 +25,7 @@ pub(crate) struct StatusArgs {
 
 /// Everything that is shown, and what `--json` prints.
 #[derive(Debug, Serialize)]
-struct Report {
+pub(super) struct Report {
     node: Node,
     server: Server,
     /// None when jetpackd does not run.
@@ -56,6 +57,18 @@ struct Waiting {
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let home = context::initialized_home()?;
     let settings = context::settings(&home)?;
+    let report = observe(&home, settings)?;
+    if args.json {
+        return Ok(terminal::out(format_args!(
+            "{}\n",
+            serde_json::to_string_pretty(&report)?
+        ))?);
+    }
+    Ok(terminal::out(text(&report, SystemClock.now()))?)
+}
+
+/// How this node stands now.
+pub(super) fn observe(home: &Home, settings: Settings) -> anyhow::Result<Report> {
     let IdentitySettings {
         cluster_name,
         node_id,
@@ -70,7 +83,7 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
             None
         }
     };
-    let report = Report {
+    Ok(Report {
         node: Node {
             name: node_name,
             id: node_id,
@@ -81,18 +94,11 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
             url: settings.webserver,
         },
         daemon,
-        converge: Ledger::observe(&home)?,
+        converge: Ledger::observe(home)?,
         outbox: Waiting {
             messages: Outbox::new(home.outbox()).waiting()?.len(),
         },
-    };
-    if args.json {
-        return Ok(terminal::out(format_args!(
-            "{}\n",
-            serde_json::to_string_pretty(&report)?
-        ))?);
-    }
-    Ok(terminal::out(text(&report, SystemClock.now()))?)
+    })
 }
 
 fn text(report: &Report, now: Timestamp) -> String {

@@ -12,6 +12,7 @@ mod keepalive;
 mod offline;
 mod props;
 mod python;
+mod report_issue;
 mod run_on_shutdown;
 mod send;
 mod shutdown;
@@ -45,6 +46,7 @@ fn every_command_shows_an_example() {
         "condition",
         "run_on_shutdown",
         "props",
+        "report_issue",
         "users",
         "test",
         "download",

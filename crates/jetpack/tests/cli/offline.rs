@@ -56,6 +56,8 @@ fn a_machine_that_is_no_node_says_so_with_a_hint() {
         &["props", "set", "a", "1"],
         &["run_on_shutdown", "list"],
         &["run_on_shutdown", "add", "--", "true"],
+        &["report_issue"],
+        &["report_issue", "--no-upload"],
         &["users"],
         &["status"],
         &["converge"],
