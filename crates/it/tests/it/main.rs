@@ -16,5 +16,6 @@ mod identity;
 mod messages;
 mod node_data;
 mod people;
+mod senders;
 mod shutdown;
 mod testing;

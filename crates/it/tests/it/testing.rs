@@ -102,6 +102,20 @@ fn tests_run_on_the_node_and_the_server_hears_of_them() {
             .contains("<testsuite name=\"tools:default\" tests=\"3\" failures=\"1\"")
     );
     wait_for_empty_outbox(&head);
+    let event = site.wait_event("demo", "tests of tools:default: 2 passed, 1 failed");
+    assert_eq!(
+        (&event["level"], &event["node"]),
+        (&"error".into(), &"head".into())
+    );
+    assert!(
+        event["message"]
+            .as_str()
+            .unwrap()
+            .contains("\ntest_node.py::Node::test_colour: "),
+        "{event:#}"
+    );
+    let answer = site.request("GET", "/cloud/api/nodes/head?cluster=demo", None);
+    assert_eq!(answer.json()["Tests"]["tools:default"]["failed"], 1, "{answer:?}");
 }
 
 #[test]
