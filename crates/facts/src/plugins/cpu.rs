@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use super::Plugin;
 use crate::machine::Machine;
 
+mod lscpu;
+
 pub(super) const PLUGIN: Plugin = Plugin {
     provides: &["cpu"],
     on_demand: false,
@@ -58,8 +60,7 @@ fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
         cpu.insert("threads_per_core".to_owned(), layout.threads_per_core.into());
     }
     numa(machine, &mut cpu);
-    caches(machine, &mut cpu);
-    vulnerabilities(machine, &mut cpu);
+    lscpu::add(machine, &text, &mut cpu);
     facts.insert("cpu".to_owned(), cpu.into());
 }
 
@@ -111,7 +112,8 @@ fn parse(text: &str) -> Map<String, Value> {
         match key {
             "flags" => processor.insert("flags".to_owned(), words(value)),
             "Features" => processor.insert("features".to_owned(), words(value)),
-            "BogoMIPS" => processor.insert("bogomips".to_owned(), value.into()),
+            // Each processor of x86 has its own; Ohai takes the words of ARM.
+            "BogoMIPS" | "bogomips" => processor.insert("bogomips".to_owned(), value.into()),
             _ => NAMES
                 .iter()
                 .find(|(theirs, _)| *theirs == key)
@@ -158,14 +160,14 @@ fn numbers(list: &str) -> Vec<u32> {
     numbers
 }
 
-/// The names of the processors below `/sys`: `cpu0`, `cpu1` and so on.
-fn processors(machine: &Machine) -> Vec<String> {
-    let mut names = machine.list(SYS);
-    names.retain(|name| {
-        name.strip_prefix("cpu")
-            .is_some_and(|rest| rest.parse::<u32>().is_ok())
-    });
-    names
+/// The processors by number, with their names below `/sys`: `cpu0`, `cpu1` and so on.
+fn processors(machine: &Machine) -> Vec<(u32, String)> {
+    let names = machine.list(SYS).into_iter();
+    let mut processors: Vec<_> = names
+        .filter_map(|name| Some((name.strip_prefix("cpu")?.parse().ok()?, name)))
+        .collect();
+    processors.sort_unstable();
+    processors
 }
 
 fn layout(machine: &Machine) -> Option<Layout> {
@@ -175,7 +177,7 @@ fn layout(machine: &Machine) -> Option<Layout> {
     let threads_per_socket = numbers(&siblings("cpu0", "core")?).len().max(1);
     let sockets: BTreeSet<String> = processors(machine)
         .iter()
-        .filter_map(|cpu| siblings(cpu, "core"))
+        .filter_map(|(_, cpu)| siblings(cpu, "core"))
         .collect();
     Some(Layout {
         sockets: sockets.len(),
@@ -201,38 +203,6 @@ fn numa(machine: &Machine, cpu: &mut Map<String, Value>) {
     if !nodes.is_empty() {
         cpu.insert("numa_nodes".to_owned(), nodes.len().into());
         cpu.insert("numa_node_cpus".to_owned(), nodes.into());
-    }
-}
-
-/// The size of each cache that the first processor uses, `l1d_cache` for instance.
-fn caches(machine: &Machine, cpu: &mut Map<String, Value>) {
-    for index in machine.list(&format!("{SYS}/cpu0/cache")) {
-        let read = |file: &str| machine.read_value(&format!("{SYS}/cpu0/cache/{index}/{file}"));
-        let (Some(level), Some(kind), Some(size)) = (read("level"), read("type"), read("size")) else {
-            continue;
-        };
-        let kind = match kind.as_str() {
-            "Data" => "d",
-            "Instruction" => "i",
-            _ => "",
-        };
-        cpu.insert(format!("l{level}{kind}_cache"), size.into());
-    }
-}
-
-/// What the kernel says of each known weakness of the processors, by its name.
-fn vulnerabilities(machine: &Machine, cpu: &mut Map<String, Value>) {
-    let folder = format!("{SYS}/vulnerabilities");
-    let section: Map<String, Value> = machine
-        .list(&folder)
-        .into_iter()
-        .filter_map(|name| {
-            let text = machine.read_value(&format!("{folder}/{name}"))?;
-            Some((name, text.into()))
-        })
-        .collect();
-    if !section.is_empty() {
-        cpu.insert("vulnerability".to_owned(), section.into());
     }
 }
 
@@ -274,6 +244,7 @@ mod tests {
                 "core_id": "1",
                 "cores": "2",
                 "flags": ["fpu", "vme", "hypervisor"],
+                "bogomips": "5387.75",
             })
         );
     }
@@ -323,7 +294,10 @@ mod tests {
                 "threads_per_core": 1,
                 "numa_nodes": 1,
                 "numa_node_cpus": {"0": [0, 1]},
-                "l1d_cache": "64K",
+                "l1d_cache": "64 KiB (1 instance)",
+                "bogomips": "50.00",
+                "flags": ["asimd", "fp"],
+                "features": ["asimd", "fp"],
                 "vulnerability": {"meltdown": "Not affected"},
             })
         );

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Plugin;
+use super::{Plugin, virtualization};
 use crate::machine::Machine;
 use crate::programs;
 
@@ -13,10 +13,16 @@ pub(super) const PLUGIN: Plugin = Plugin {
 };
 
 fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
-    let said = programs::say(machine, "docker", &["info", "--format", "{{json .}}"]);
-    if let Some(info) = said.and_then(|text| info(&text)) {
-        facts.insert("docker".to_owned(), describe(&info));
+    // Ohai asks only where it is known that there is Docker, and has a section there also when nobody answers.
+    if !virtualization::knows(machine, "docker") {
+        return;
     }
+    let said = programs::say(machine, "docker", &["info", "--format", "{{json .}}"]);
+    let info = said.and_then(|text| info(&text));
+    facts.insert(
+        "docker".to_owned(),
+        info.map_or_else(|| json!({}), |info| describe(&info)),
+    );
 }
 
 /// Warnings may stand before the answer.

@@ -80,6 +80,8 @@ fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
         let file = machine.exists(path).then(|| machine.path(path))?;
         answers::glibc(&programs::say(machine, file.to_str()?, &[])?)
     });
+    // Debian has it elsewhere; releases of Ohai after 16 ask this.
+    let library = library.or_else(|| answers::glibc(&programs::say(machine, "ldd", &["--version"])?));
     c.extend(library.map(|library| ("glibc".to_owned(), library)));
     if !c.is_empty() {
         languages.insert("c".to_owned(), c.into());

@@ -109,7 +109,13 @@ fn describe(machine: &Machine, address: &str, device: &Device, names: &BTreeMap<
         "device_id": device.device,
     });
     if let (Some((_, number)), Some(named)) = (&device.board, board(device)) {
-        described["sdevice_name"] = name(&named, "Device").into();
+        // The maker's own board has no name of its own.
+        let own = device.board == Some((device.vendor.clone(), device.device.clone()));
+        let otherwise = described["device_name"]
+            .as_str()
+            .filter(|_| own)
+            .unwrap_or("Device");
+        described["sdevice_name"] = name(&named, otherwise).into();
         described["sdevice_id"] = number.as_str().into();
     }
     for (key, link) in [("driver", "driver"), ("module", "driver/module")] {

@@ -9,6 +9,7 @@ use super::Plugin;
 use crate::machine::Machine;
 
 mod constants;
+mod libc;
 
 pub(super) const PLUGIN: Plugin = Plugin {
     provides: &["sysconf"],
@@ -18,6 +19,11 @@ pub(super) const PLUGIN: Plugin = Plugin {
 
 /// Whose programs are loaded by one of these has the GNU C library.
 const LOADERS: [&str; 2] = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
+
+/// The releases of the C library that tell other things than those before: the number of processors under a second
+/// name (seen in 2.41, not in 2.36), and nothing of how the first cache of instructions is laid out.
+const WITH_PROCESSORS: libc::Version = (2, 41);
+const WITHOUT_LAYOUT: libc::Version = (2, 33);
 
 /// The limits are those of a process, so there are none without a running kernel.
 fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
@@ -98,7 +104,16 @@ fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
     set("_NPROCESSORS_ONLN", processors("online").into());
 
     set_of_root(machine, statvfs("/").ok(), &mut set);
-    set_caches(machine, &mut set);
+    let libc = libc::version(machine);
+    set_caches(machine, libc, &mut set);
+    if let Some((major, minor)) = libc {
+        set("GNU_LIBC_VERSION", format!("glibc {major}.{minor}").into());
+        set("GNU_LIBPTHREAD_VERSION", format!("NPTL {major}.{minor}").into());
+    }
+    if libc.is_some_and(|version| version >= WITH_PROCESSORS) {
+        set("NPROCESSORS_CONF", processors("present").into());
+        set("NPROCESSORS_ONLN", processors("online").into());
+    }
     facts.insert("sysconf".to_owned(), values.into());
 }
 
@@ -138,7 +153,7 @@ fn set_of_root(machine: &Machine, root: Option<Statvfs>, set: &mut impl FnMut(&s
 
 /// The caches of the first processor, sizes in bytes. The kernel knows what it was told; the C library asks the
 /// processor itself, and knows less of some.
-fn set_caches(machine: &Machine, set: &mut impl FnMut(&str, Value)) {
+fn set_caches(machine: &Machine, libc: Option<libc::Version>, set: &mut impl FnMut(&str, Value)) {
     const CACHES: &str = "/sys/devices/system/cpu/cpu0/cache";
     for name in [
         "LEVEL1_ICACHE",
@@ -171,6 +186,9 @@ fn set_caches(machine: &Machine, set: &mut impl FnMut(&str, Value)) {
         );
         set(&format!("{name}_ASSOC"), number("ways_of_associativity").into());
         set(&format!("{name}_LINESIZE"), number("coherency_line_size").into());
+    }
+    if libc.is_some_and(|version| version >= WITHOUT_LAYOUT) {
+        set("LEVEL1_ICACHE_ASSOC", Value::Null);
     }
 }
 

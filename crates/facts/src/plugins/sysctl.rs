@@ -14,6 +14,9 @@ pub(super) const PLUGIN: Plugin = Plugin {
 const ROOT: &str = "/proc/sys";
 /// How many folders deep settings are.
 const DEEPEST: usize = 8;
+/// Settings that `sysctl` does not print: two for which there are others in milliseconds, and one that is no setting
+/// but does something.
+const HIDDEN: [&str; 3] = ["base_reachable_time", "retrans_time", "stat_refresh"];
 
 fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
     let mut settings = Map::new();
@@ -25,6 +28,9 @@ fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
 
 fn walk(machine: &Machine, folder: &str, prefix: &str, depth: usize, settings: &mut Map<String, Value>) {
     for name in machine.list(folder) {
+        if HIDDEN.contains(&name.as_str()) {
+            continue;
+        }
         let path = format!("{folder}/{name}");
         // A dot in the name of an interface is a slash in the name of its settings.
         let key = format!("{prefix}{}", name.replace('.', "/"));
@@ -51,6 +57,9 @@ mod tests {
     fn settings_are_named_by_their_path() {
         let (_root, machine) = machine(&[
             ("/proc/sys/vm/swappiness", "60\n"),
+            ("/proc/sys/vm/stat_refresh", ""),
+            ("/proc/sys/net/ipv4/neigh/lo/retrans_time", "100\n"),
+            ("/proc/sys/net/ipv4/neigh/lo/retrans_time_ms", "1000\n"),
             ("/proc/sys/net/ipv4/conf/eth0.5/mtu", "1500\n"),
             ("/proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
         ]);
@@ -60,6 +69,7 @@ mod tests {
             facts["sysctl"],
             json!({
                 "vm.swappiness": "60",
+                "net.ipv4.neigh.lo.retrans_time_ms": "1000",
                 "net.ipv4.conf.eth0/5.mtu": "1500",
                 "net.ipv4.ip_local_port_range": "32768\t60999",
             })

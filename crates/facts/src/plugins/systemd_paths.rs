@@ -49,6 +49,28 @@ const FIXED: &[(&str, &str)] = &[
     ("systemd-search-network", "/etc/systemd/network"),
 ];
 
+/// What later releases have beside: seen in 257, not in 252.
+const FIXED_LATER: &[(&str, &str)] = &[
+    (
+        "systemd-system-environment-generator",
+        "/usr/lib/systemd/system-environment-generators",
+    ),
+    (
+        "systemd-user-environment-generator",
+        "/usr/lib/systemd/user-environment-generators",
+    ),
+    (
+        "systemd-search-system-environment-generator",
+        "/run/systemd/system-environment-generators",
+    ),
+    (
+        "systemd-search-user-environment-generator",
+        "/run/systemd/user-environment-generators",
+    ),
+];
+/// The first release that is known to have them.
+const LATER: u32 = 257;
+
 /// Where they are below the folder of systemd itself.
 const OF_SYSTEMD: &[(&str, &str)] = &[
     ("systemd-util", ""),
@@ -98,6 +120,12 @@ fn paths(machine: &Machine, variable: &impl Fn(&str) -> Option<String>) -> Value
     for (name, path) in FIXED {
         paths[name] = (*path).into();
     }
+    let later = release(machine).is_some_and(|release| release >= LATER);
+    if later {
+        for (name, path) in FIXED_LATER {
+            paths[name] = (*path).into();
+        }
+    }
     let of_systemd = folder_of_systemd(machine);
     for (name, below) in OF_SYSTEMD {
         paths[name] = format!("{of_systemd}{below}").into();
@@ -127,6 +155,10 @@ fn paths(machine: &Machine, variable: &impl Fn(&str) -> Option<String>) -> Value
             .unwrap_or_else(|| format!("{home}/{below}"));
         paths[name] = path.into();
     }
+    if later {
+        let path = variable("XDG_STATE_HOME").unwrap_or_else(|| format!("{home}/.local/state"));
+        paths["user-state-private"] = path.into();
+    }
     let own = multiarch.unwrap_or("lib64");
     for name in ["user-library-arch", "search-library-arch"] {
         paths[name] = format!("{home}/.local/lib/{own}").into();
@@ -149,6 +181,20 @@ fn paths(machine: &Machine, variable: &impl Fn(&str) -> Option<String>) -> Value
         paths[name] = desktop_folder(&named, key, &home).unwrap_or(otherwise).into();
     }
     paths
+}
+
+/// The release of systemd: the number of the library that its programs share, `libsystemd-shared-257.so` or, as
+/// distributions number them, `libsystemd-shared-257.7-1.fc42.so`.
+fn release(machine: &Machine) -> Option<u32> {
+    let folders = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+        .map(|name| format!("/usr/lib/{name}/systemd"))
+        .into_iter()
+        .chain(["/usr/lib/systemd", "/lib/systemd", "/usr/lib64/systemd"].map(str::to_owned));
+    folders.flat_map(|folder| machine.list(&folder)).find_map(|name| {
+        let rest = name.strip_prefix("libsystemd-shared-")?;
+        let end = rest.find(|character: char| !character.is_ascii_digit())?;
+        rest[..end].parse().ok()
+    })
 }
 
 /// Debian's systemd was built for a separate /usr until 2024. Its package says where it lies.
@@ -186,6 +232,7 @@ fn desktop_folder(text: &str, key: &str, home: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::tests::machine;
 
     #[test]
     fn the_user_decides_about_some() {
@@ -207,6 +254,21 @@ mod tests {
         assert_eq!(paths["system-library-arch"], "/usr/lib64");
         assert_eq!(paths["systemd-util"], "/usr/lib/systemd");
         assert_eq!(paths.get("user-runtime"), None);
+    }
+
+    #[test]
+    fn later_releases_have_more() {
+        let paths_of = |library: &str| {
+            let (_root, machine) = machine(&[(library, "")]);
+            paths(&machine, &|name| (name == "HOME").then(|| "/root".to_owned()))
+        };
+        let later = paths_of("/usr/lib/systemd/libsystemd-shared-257.7-1.fc42.so");
+        assert_eq!(later["user-state-private"], "/root/.local/state");
+        let earlier = paths_of("/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so");
+        assert_eq!(
+            later.as_object().unwrap().len(),
+            earlier.as_object().unwrap().len() + 5
+        );
     }
 
     #[test]

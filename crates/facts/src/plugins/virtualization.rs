@@ -70,6 +70,11 @@ pub(super) fn guest_of(machine: &Machine) -> Option<String> {
         .map(|(system, _)| system)
 }
 
+/// Whether the machine is a guest or a host of a system.
+pub(super) fn knows(machine: &Machine, system: &str) -> bool {
+    find(machine).systems.contains_key(system)
+}
+
 fn find(machine: &Machine) -> Found {
     let mut found = Found::default();
     if machine.has_program("docker") {

@@ -268,13 +268,20 @@ pub(super) fn add_hardware(machine: &Machine, interfaces: &mut Value) {
             continue;
         }
         let folder = format!("/sys/class/net/{name}");
-        let speed = machine.read_value(&format!("{folder}/speed"));
-        if let Some(speed) = speed.and_then(|speed| speed.parse::<u32>().ok()) {
-            interface["link_speed"] = speed.into();
+        match machine.read_value(&format!("{folder}/speed")).as_deref() {
+            // Virtual hardware does not know it; Ohai makes a number of that.
+            Some("-1") => interface["link_speed"] = 0.into(),
+            Some(speed) => {
+                if let Ok(speed) = speed.parse::<u32>() {
+                    interface["link_speed"] = speed.into();
+                }
+            }
+            None => {}
         }
         match machine.read_value(&format!("{folder}/duplex")).as_deref() {
             Some("full") => interface["duplex"] = "Full".into(),
             Some("half") => interface["duplex"] = "Half".into(),
+            Some("unknown") => interface["duplex"] = "Unknown! (255)".into(),
             _ => {}
         }
         let driver = machine.link(&format!("{folder}/device/driver"));
