@@ -1,9 +1,12 @@
 //! The machine that is looked at.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
+use nix::fcntl::OFlag;
 use node::clock::{Clock, SystemClock};
 
 /// Where programs are, beside what the environment says.
@@ -18,6 +21,9 @@ const PROGRAM_FOLDERS: [&str; 6] = [
 
 /// How many symbolic links one path may lead through, as in the kernel.
 const MOST_LINKS: usize = 40;
+
+/// How much of a file is read. The longest is the list of all packages.
+const MOST_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A machine as its files below a root: this one, or the recorded files of another.
 #[derive(Debug, Clone)]
@@ -90,9 +96,18 @@ impl Machine {
         done
     }
 
-    /// The bytes of a file; none when it cannot be read.
+    /// The bytes of a file, if it is too long its first ones; none when it cannot be read, or is no file: a pipe may
+    /// wait for its other end, a device may never end.
     pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
-        fs::read(self.path(path)).ok()
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(self.path(path))
+            .ok()?;
+        let length = file.metadata().ok().filter(fs::Metadata::is_file)?.len();
+        let mut bytes = Vec::with_capacity(usize::try_from(length.min(MOST_BYTES)).ok()?);
+        file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// The text of a file; none when it cannot be read. Bytes that are not UTF-8 are replaced.
@@ -200,6 +215,23 @@ pub(crate) mod tests {
             Some(PathBuf::from("/usr/lib/os-release"))
         );
         assert!(!machine.exists("/etc/passwd"));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read_and_what_is_too_long_in_part() {
+        let (root, machine) = machine(&[("/etc/long", "")]);
+        fs::File::options()
+            .write(true)
+            .open(root.path().join("etc/long"))
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
+        assert_eq!(machine.bytes("/etc/long").unwrap().len() as u64, MOST_BYTES);
+        nix::unistd::mkfifo(&root.path().join("etc/pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        for path in ["/etc/pipe", "/etc", "/etc/nothing"] {
+            assert_eq!(machine.bytes(path), None, "{path}");
+        }
+        assert_eq!(Machine::this().bytes("/dev/zero"), None);
     }
 
     #[test]

@@ -6,49 +6,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure is a failed test, also in helpers")]
 
+mod recording;
+
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 
 use facts::{Machine, Selection, collect};
+use recording::{ON_DEMAND, folder, unpack, write};
 use serde_json::Value;
-
-/// What costs a process or much time, and needs neither in a recording.
-const ON_DEMAND: [&str; 5] = ["grub2", "interrupts", "ipc", "pci", "scsi"];
 
 /// What is of the moment in which it is asked.
 const OF_THE_MOMENT: [&str; 1] = ["ohai_time"];
 
-fn roots() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/roots")
-}
-
-/// Lays the files of a recording out below a folder.
-fn unpack(recording: &str, folder: &Path) {
-    let below = |path: &str| {
-        let path = folder.join(path.trim_start_matches('/'));
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        path
-    };
-    for part in format!("\n{recording}").split("\n@@ ").skip(1) {
-        let (head, text) = part.split_once('\n').unwrap_or((part, ""));
-        match head.split_once(" -> ") {
-            Some((path, target)) => symlink(target, below(path)).unwrap(),
-            // The split took the end of the last line.
-            None => write(&below(head), &format!("{text}\n")),
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "no state that a power cut may not take")]
-fn write(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-}
-
 fn facts_of(name: &str) -> Value {
-    let recording = fs::read_to_string(roots().join(format!("{name}.txt"))).unwrap();
     let root = tempfile::tempdir().unwrap();
-    unpack(&recording, root.path());
+    unpack(name, root.path());
     let machine = Machine::at(root.path());
     let mut facts = collect(&machine, Selection::Default);
     let named: Vec<_> = ON_DEMAND.iter().map(|name| (*name).to_owned()).collect();
@@ -62,7 +33,7 @@ fn facts_of(name: &str) -> Value {
 
 fn check(name: &str) {
     let facts = facts_of(name);
-    let path = roots().join(format!("{name}.json"));
+    let path = folder().join(format!("{name}.json"));
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
         let text = serde_json::to_string_pretty(&facts).unwrap() + "\n";
         write(&path, &text);

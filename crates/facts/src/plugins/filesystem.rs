@@ -1,6 +1,8 @@
 //! `filesystem`: what is mounted where, how full it is, and what the block devices carry; by device, by mount point
 //! and by both.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::Plugin;
@@ -30,27 +32,26 @@ fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
         pair["fs_type"] = mount.kind.as_str().into();
         pair["mount_options"] = mount.options.clone().into();
     }
-    for contents in contents::read(machine) {
-        let mounted = pairs
-            .values()
-            .any(|pair| pair["device"] == contents.device.as_str());
-        if !mounted {
-            pairs.insert(
-                format!("{},", contents.device),
-                json!({"device": contents.device}),
-            );
+    let mut mounted: HashMap<String, Vec<String>> = HashMap::new();
+    for (name, pair) in &pairs {
+        if let Some(device) = pair["device"].as_str() {
+            mounted.entry(device.to_owned()).or_default().push(name.clone());
         }
-        for pair in pairs
-            .values_mut()
-            .filter(|pair| pair["device"] == contents.device.as_str())
-        {
+    }
+    for contents in contents::read(machine) {
+        let names = mounted.entry(contents.device.clone()).or_insert_with(|| {
+            let name = format!("{},", contents.device);
+            pairs.insert(name.clone(), json!({"device": contents.device}));
+            vec![name]
+        });
+        for pair in names {
             for (name, value) in [
                 ("fs_type", &contents.kind),
                 ("uuid", &contents.uuid),
                 ("label", &contents.label),
             ] {
                 if let Some(value) = value {
-                    pair[name] = value.as_str().into();
+                    pairs[pair.as_str()][name] = value.as_str().into();
                 }
             }
         }

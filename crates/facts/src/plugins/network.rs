@@ -43,3 +43,59 @@ fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
     );
     facts.extend(known.top);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::model::{Address, Family, Link, Neighbour, Route, State};
+    use super::*;
+
+    /// As in a host of containers. With work for each pair of them this would not end soon.
+    #[test]
+    fn ten_thousand_interfaces() {
+        const MANY: u32 = 10_000;
+        let address = |number: u32| IpAddr::V4((0x0a00_0000 + number).into());
+        let mut state = State::default();
+        for number in 1..=MANY {
+            state.links.push(Link {
+                index: number,
+                name: format!("veth{number}"),
+                ..Link::default()
+            });
+            state.addresses.push(Address {
+                link: number,
+                address: address(number),
+                prefix: 32,
+                peer: None,
+                broadcast: None,
+                scope: 0,
+                flags: 0,
+                label: None,
+            });
+            state.routes.push(Route {
+                link: number,
+                family: Family::Inet,
+                destination: "default".to_owned(),
+                via: None,
+                metric: Some(MANY - number),
+                protocol: None,
+                scope: None,
+                source: Some(address(number)),
+            });
+            state.neighbours.push(Neighbour {
+                link: number,
+                address: address(0),
+                hardware: vec![2; 6],
+            });
+        }
+        let interfaces = report::interfaces(&state);
+        let last = &interfaces["veth10000"];
+        assert_eq!(interfaces.as_object().map(Map::len), Some(10_000));
+        assert_eq!(last["arp"]["10.0.0.0"], "02:02:02:02:02:02");
+        assert_eq!(last["routes"][0]["src"], "10.0.39.16");
+        let known = defaults::choose(&state, &interfaces);
+        assert_eq!(known.network["default_interface"], "veth10000");
+        assert_eq!(known.top["ipaddress"], "10.0.39.16");
+    }
+}

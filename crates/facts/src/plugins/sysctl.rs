@@ -28,7 +28,8 @@ fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
 
 fn walk(machine: &Machine, folder: &str, prefix: &str, depth: usize, settings: &mut Map<String, Value>) {
     for name in machine.list(folder) {
-        if HIDDEN.contains(&name.as_str()) {
+        // The kernel has no links there; elsewhere they may lead in circles.
+        if HIDDEN.contains(&name.as_str()) || machine.link(&format!("{folder}/{name}")).is_some() {
             continue;
         }
         let path = format!("{folder}/{name}");

@@ -1,5 +1,6 @@
 //! What the block devices carry: kind, UUID and label of file systems, as udev found them out.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::machine::Machine;
@@ -37,10 +38,7 @@ pub(super) fn read(machine: &Machine) -> Vec<Contents> {
             .read(&format!("/run/udev/data/b{number}"))
             .unwrap_or_default();
         let property = |wanted: &str| udev_property(&database, wanted);
-        let linked = |links: &[(String, String)]| {
-            let found = links.iter().find(|(_, target)| *target == name);
-            found.map(|(link, _)| unescape(link))
-        };
+        let linked = |links: &HashMap<String, String>| links.get(&name).map(|link| unescape(link));
         all.push(Contents {
             device: device(machine, &folder, &name),
             kind: property("ID_FS_TYPE"),
@@ -72,17 +70,19 @@ fn udev_property(database: &str, wanted: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// Names of links and of the devices that they lead to.
-fn links(machine: &Machine, folder: &str) -> Vec<(String, String)> {
+/// Devices, and the first of the names of links that lead to each.
+fn links(machine: &Machine, folder: &str) -> HashMap<String, String> {
     let target = |name: &str| {
         let path = machine.link(&format!("{folder}/{name}"))?;
         Some(Path::new(&path).file_name()?.to_str()?.to_owned())
     };
-    machine
-        .list(folder)
-        .into_iter()
-        .filter_map(|name| target(&name).map(|target| (name, target)))
-        .collect()
+    let mut links = HashMap::new();
+    for name in machine.list(folder) {
+        if let Some(target) = target(&name) {
+            links.entry(target).or_insert(name);
+        }
+    }
+    links
 }
 
 /// Bytes that are not safe in a name are written as `\x20`.

@@ -1,5 +1,7 @@
 //! What is mounted: /proc/self/mountinfo (proc_pid_mountinfo(5)), or /proc/mounts where only that was recorded.
 
+use std::collections::HashMap;
+
 use crate::machine::Machine;
 
 /// A mounted file system.
@@ -39,8 +41,17 @@ pub(super) fn read(machine: &Machine) -> Vec<Mount> {
         }
     }
     let noted = machine.read("/run/mount/utab").unwrap_or_default();
+    if noted.is_empty() {
+        return mounts;
+    }
+    // Of several mounts at one place the last is the one that is seen.
+    let last: HashMap<String, usize> = mounts
+        .iter()
+        .enumerate()
+        .map(|(at, mount)| (mount.point.clone(), at))
+        .collect();
     for (point, options) in noted.lines().filter_map(utab) {
-        if let Some(mount) = mounts.iter_mut().rfind(|mount| mount.point == point) {
+        if let Some(mount) = last.get(&point).and_then(|at| mounts.get_mut(*at)) {
             mount.options.extend(options);
         }
     }

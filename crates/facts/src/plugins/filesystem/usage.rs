@@ -1,9 +1,11 @@
 //! How full file systems are, by the rules of `df -P`: which of several mounts of one file system counts, which are
 //! too special to count, and what is rounded up.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use super::mounts::Mount;
 
 /// A file server that is gone never answers. Whoever asks it waits in the kernel, so that is a thread of its own.
 const REMOTE_PATIENCE: Duration = Duration::from_secs(2);
+/// How many servers are asked at once.
+const MOST_THREADS: usize = 32;
 
 /// Sizes of one file system in units of its blocks.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -70,7 +74,7 @@ fn percent(used: u64, available: u64) -> Option<String> {
     Some(format!("{percent}%"))
 }
 
-/// Measures the file systems of a running machine, each once.
+/// Measures the file systems of a running machine, each once, in the order of the mounts.
 pub(super) fn measure(mounts: &[Mount]) -> Vec<(&Mount, Usage)> {
     let identified = mounts.iter().filter(|mount| !is_dummy(mount)).map(|mount| {
         let number = if is_remote(mount) {
@@ -81,31 +85,43 @@ pub(super) fn measure(mounts: &[Mount]) -> Vec<(&Mount, Usage)> {
         let identity = number.map_or_else(|| mount.number.clone(), |stat| stat.dev().to_string());
         (mount, identity)
     });
-    let (remote, local): (Vec<_>, Vec<_>) = one_per_device(identified)
-        .into_iter()
-        .partition(|mount| is_remote(mount));
+    let chosen = one_per_device(identified);
+    let (remote, local): (Vec<_>, Vec<_>) =
+        (0..chosen.len()).partition(|at| chosen.get(*at).is_some_and(|mount| is_remote(mount)));
     let mut measured: Vec<_> = local
         .into_iter()
-        .filter_map(|mount| Some((mount, Usage::of(&mount.point)?)))
+        .filter_map(|at| Some((at, Usage::of(&chosen.get(at)?.point)?)))
         .collect();
-    measured.extend(measure_remote(remote));
+    measured.extend(measure_remote(
+        remote
+            .into_iter()
+            .filter_map(|at| Some((at, chosen.get(at)?.point.clone())))
+            .collect(),
+    ));
     measured.retain(|(_, usage)| usage.blocks != 0);
-    measured.sort_by_key(|(mount, _)| mounts.iter().position(|other| other == *mount));
+    measured.sort_by_key(|(at, _)| *at);
     measured
+        .into_iter()
+        .filter_map(|(at, usage)| Some((*chosen.get(at)?, usage)))
+        .collect()
 }
 
-/// Asks the servers of remote file systems all at once. Who has not answered when our patience ends is left out; the
-/// threads that still wait end with the process.
-fn measure_remote(mounts: Vec<&Mount>) -> Vec<(&Mount, Usage)> {
-    if mounts.is_empty() {
-        return Vec::new();
-    }
+/// Asks the servers of remote file systems, many at once. Who has not answered when our patience ends is left out;
+/// the threads that still wait end with the process. The numbers come back with the answers.
+fn measure_remote(points: Vec<(usize, String)>) -> Vec<(usize, Usage)> {
     let (sender, answers) = channel();
-    for (number, mount) in mounts.iter().enumerate() {
-        let (sender, point) = (sender.clone(), mount.point.clone());
+    let threads = points.len().min(MOST_THREADS);
+    let waiting = Arc::new(Mutex::new(points));
+    for _ in 0..threads {
+        let (sender, waiting) = (sender.clone(), Arc::clone(&waiting));
         let asked = thread::Builder::new().stack_size(64 * 1024).spawn(move || {
-            if let Some(usage) = Usage::of(&point) {
-                let _ = sender.send((number, usage));
+            let next = || waiting.lock().ok()?.pop();
+            while let Some((number, point)) = next() {
+                if let Some(usage) = Usage::of(&point)
+                    && sender.send((number, usage)).is_err()
+                {
+                    break;
+                }
             }
         });
         if asked.is_err() {
@@ -114,8 +130,8 @@ fn measure_remote(mounts: Vec<&Mount>) -> Vec<(&Mount, Usage)> {
     }
     drop(sender);
     let mut measured = Vec::new();
-    while let Ok((number, usage)) = answers.recv_timeout(REMOTE_PATIENCE) {
-        measured.extend(mounts.get(number).map(|mount| (*mount, usage)));
+    while let Ok(answer) = answers.recv_timeout(REMOTE_PATIENCE) {
+        measured.push(answer);
     }
     measured
 }
@@ -166,19 +182,22 @@ fn is_remote(mount: &Mount) -> bool {
 /// Of several mounts of one file system the one that shows most of it; of remote ones each that another name was
 /// used for.
 fn one_per_device<'a>(mounts: impl Iterator<Item = (&'a Mount, String)>) -> Vec<&'a Mount> {
-    let mut chosen: Vec<(&Mount, String)> = Vec::new();
+    let mut chosen: Vec<&Mount> = Vec::new();
+    let mut first: HashMap<String, usize> = HashMap::new();
     for (mount, identity) in mounts {
-        let Some(seen) = chosen.iter_mut().find(|(_, other)| *other == identity) else {
-            chosen.push((mount, identity));
+        let seen = first.get(&identity).and_then(|at| chosen.get_mut(*at));
+        let Some(seen) = seen else {
+            first.insert(identity, chosen.len());
+            chosen.push(mount);
             continue;
         };
-        if is_remote(mount) && is_remote(seen.0) && mount.device != seen.0.device {
-            chosen.push((mount, identity));
-        } else if better(mount, seen.0) {
-            seen.0 = mount;
+        if is_remote(mount) && is_remote(seen) && mount.device != seen.device {
+            chosen.push(mount);
+        } else if better(mount, seen) {
+            *seen = mount;
         }
     }
-    chosen.into_iter().map(|(mount, _)| mount).collect()
+    chosen
 }
 
 /// A real device rather than a word, a place nearer to the root, a later mount over the same place.
@@ -256,7 +275,7 @@ mod tests {
         let folder: PathBuf = std::env::temp_dir();
         let point = folder.to_str().unwrap();
         let mount = mount("nas:/a", point);
-        let measured = measure_remote(vec![&mount]);
+        let measured = measure_remote(vec![(7, mount.point.clone())]);
         assert_eq!(measured.len(), 1);
         assert!(measured[0].1.blocks > 0);
     }

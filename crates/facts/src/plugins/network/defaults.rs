@@ -1,5 +1,6 @@
 //! By which interface, gateway and addresses the machine is known.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use serde_json::{Map, Value};
@@ -52,11 +53,12 @@ pub(super) fn choose(state: &State, interfaces: &Value) -> Known {
             .insert(format!("{prefix}_gateway"), gateway.to_string().into());
         gates[number] = Some(Gate { link, gateway });
 
+        let own = state.own_addresses(family);
         let favoured = first_minimum(
             routes
                 .iter()
                 .copied()
-                .filter(|(link, route)| may_name_the_machine(state, link, route, default)),
+                .filter(|(link, route)| may_name_the_machine(&own, link, route, default)),
             |(_, route)| {
                 (
                     route.destination != "default",
@@ -92,17 +94,13 @@ pub(super) fn choose(state: &State, interfaces: &Value) -> Known {
 }
 
 fn in_order_of_links(state: &State, family: Family) -> Vec<(&Link, &Route)> {
-    let routes: Vec<_> = report::routes(state, family).collect();
-    state
-        .links
-        .iter()
-        .flat_map(|link| {
-            routes
-                .iter()
-                .filter(move |route| route.link == link.index)
-                .map(move |route| (link, *route))
-        })
-        .collect()
+    let mut routes: Vec<_> = report::routes(state, family)
+        .into_iter()
+        .filter_map(|route| Some((state.link(route.link)?, route)))
+        .collect();
+    // It keeps the order of the routes of one link.
+    routes.sort_by_key(|(link, _)| link.index);
+    routes
 }
 
 fn first_minimum<T, K: Ord>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> K) -> Option<T> {
@@ -122,21 +120,21 @@ fn unspecified(family: Family) -> IpAddr {
 }
 
 /// A route that is the default one or leads to its gateway, from an address that is good for more than the link.
-fn may_name_the_machine(state: &State, link: &Link, route: &Route, default: &Route) -> bool {
+fn may_name_the_machine(
+    own: &HashMap<u32, HashMap<IpAddr, u8>>,
+    link: &Link,
+    route: &Route,
+    default: &Route,
+) -> bool {
     const SCOPE_LINK: u8 = 253;
     let leads_there = route.destination == "default"
         || default.via.is_some_and(|gateway| {
             network_of(&route.destination).is_some_and(|(network, prefix)| contains(network, prefix, gateway))
         });
     let good = match route.family {
-        Family::Inet => route.source.is_some_and(|source| {
-            let mut own = state
-                .addresses
-                .iter()
-                .filter(|address| address.link == link.index && address.address.is_ipv4())
-                .peekable();
-            own.peek().is_none()
-                || own.any(|address| address.address == source && address.scope != SCOPE_LINK)
+        Family::Inet => route.source.is_some_and(|source| match own.get(&link.index) {
+            Some(own) => own.get(&source).is_some_and(|scope| *scope != SCOPE_LINK),
+            None => true,
         }),
         Family::Inet6 => link.state.as_deref() == Some("up"),
     };

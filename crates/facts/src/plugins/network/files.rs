@@ -1,6 +1,7 @@
 //! The state of the network from files: /sys/class/net and what /proc/net records. It tells less than the kernel
 //! itself: no sources of routes, no addresses on interfaces without a network.
 
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::model::{Address, Counters, Family, LOWER_UP, Link, Neighbour, Route, State, Vlan};
@@ -24,7 +25,11 @@ pub(super) fn read(machine: &Machine) -> Option<State> {
     }
     links.sort_by_key(|link| link.index);
     let text = |path: &str| machine.read(path).unwrap_or_default();
-    let index = |name: &str| links.iter().find(|link| link.name == name).map(|link| link.index);
+    let indices: HashMap<&str, u32> = links
+        .iter()
+        .map(|link| (link.name.as_str(), link.index))
+        .collect();
+    let index = |name: &str| indices.get(name).copied();
     let mut routes: Vec<_> = text("/proc/net/route")
         .lines()
         .filter_map(|line| route(line, &index))
@@ -161,28 +166,27 @@ fn address4(hex: &str) -> Option<Ipv4Addr> {
 /// The addresses of the machine among the routes of the kernel in /proc/net/fib_trie. The network that each lies in
 /// tells its interface.
 fn addresses(trie: &str, routes: &[Route], loopback: Option<u32>) -> Vec<Address> {
-    let (mut own, mut broadcasts) = (Vec::new(), Vec::new());
+    let (mut own, mut seen, mut broadcasts) = (Vec::new(), HashSet::new(), HashSet::new());
     let mut current = None;
     for line in trie.lines().map(str::trim) {
         if let Some(address) = line.strip_prefix("|-- ") {
             current = address.parse::<Ipv4Addr>().ok();
             continue;
         }
-        let list = match line {
-            "/32 host LOCAL" => &mut own,
-            "/32 link BROADCAST" => &mut broadcasts,
-            _ => continue,
-        };
-        if let Some(address) = current.filter(|address| !list.contains(address)) {
-            list.push(address);
+        // Each stands there once for each table.
+        match (line, current) {
+            ("/32 host LOCAL", Some(address)) if seen.insert(address) => own.push(address),
+            ("/32 link BROADCAST", Some(address)) => drop(broadcasts.insert(address)),
+            _ => {}
         }
     }
+    let networks = networks(routes);
     own.into_iter()
         .filter_map(|address| {
             let (link, prefix) = if address.is_loopback() {
                 (loopback?, 8)
             } else {
-                network_of(address, routes)?
+                network_of(address, &networks)?
             };
             let last = Ipv4Addr::from(address.to_bits() | u32::MAX.checked_shr(prefix.into()).unwrap_or(0));
             Some(Address {
@@ -203,22 +207,31 @@ fn addresses(trie: &str, routes: &[Route], loopback: Option<u32>) -> Vec<Address
         .collect()
 }
 
-/// The interface and length of the smallest network without a gateway that an address lies in.
-fn network_of(address: Ipv4Addr, routes: &[Route]) -> Option<(u32, u8)> {
+/// The networks without a gateway, by first address and length of the prefix, and their interfaces.
+fn networks(routes: &[Route]) -> HashMap<(u32, u8), u32> {
     routes
         .iter()
         .filter(|route| route.via.is_none())
         .filter_map(|route| {
             let (network, prefix) = route.destination.split_once('/')?;
             let (network, prefix): (Ipv4Addr, u8) = (network.parse().ok()?, prefix.parse().ok()?);
-            let rest = 32_u32.checked_sub(prefix.into())?;
-            ((network.to_bits() ^ address.to_bits())
-                .checked_shr(rest)
-                .unwrap_or(0)
-                == 0)
-                .then_some((route.link, prefix))
+            (prefix <= 32).then(|| ((first_of(network, prefix), prefix), route.link))
         })
-        .max_by_key(|(_, prefix)| *prefix)
+        .collect()
+}
+
+/// The interface and length of the smallest network that an address lies in.
+fn network_of(address: Ipv4Addr, networks: &HashMap<(u32, u8), u32>) -> Option<(u32, u8)> {
+    (0..=32).rev().find_map(|prefix| {
+        let link = networks.get(&(first_of(address, prefix), prefix))?;
+        Some((*link, prefix))
+    })
+}
+
+/// The first address of the network of this length that an address lies in.
+fn first_of(address: Ipv4Addr, prefix: u8) -> u32 {
+    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+    address.to_bits() & mask
 }
 
 /// A line of /proc/net/if_inet6: address, number of the interface, length of the prefix, scope, flags, interface.

@@ -1,10 +1,12 @@
 //! The state of the network, whoever told it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Everything that is known of the network.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct State {
+    /// By index.
     pub(super) links: Vec<Link>,
     pub(super) addresses: Vec<Address>,
     pub(super) routes: Vec<Route>,
@@ -15,7 +17,21 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn link(&self, index: u32) -> Option<&Link> {
-        self.links.iter().find(|link| link.index == index)
+        let at = self.links.binary_search_by_key(&index, |link| link.index).ok()?;
+        self.links.get(at)
+    }
+
+    /// The addresses of a family with their scopes, by the index of the interface that has them.
+    pub(super) fn own_addresses(&self, family: Family) -> HashMap<u32, HashMap<IpAddr, u8>> {
+        let mut own: HashMap<u32, HashMap<IpAddr, u8>> = HashMap::new();
+        for address in &self.addresses {
+            if Family::of(address.address) == family {
+                own.entry(address.link)
+                    .or_default()
+                    .insert(address.address, address.scope);
+            }
+        }
+        own
     }
 }
 

@@ -52,19 +52,14 @@ pub(super) fn interfaces(state: &State) -> Value {
 
 /// The routes of a family that are facts. One from an address that its interface does not have is left out: in
 /// containers it belongs to somebody else.
-pub(super) fn routes(state: &State, family: Family) -> impl Iterator<Item = &Route> {
-    state.routes.iter().filter(move |route| {
-        let mut own = state
-            .addresses
-            .iter()
-            .filter(|address| address.link == route.link && Family::of(address.address) == family)
-            .peekable();
-        let sane = match route.source {
-            Some(source) => own.peek().is_none() || own.any(|address| address.address == source),
-            None => true,
-        };
-        route.family == family && sane && (family == Family::Inet || state.ipv6)
-    })
+pub(super) fn routes(state: &State, family: Family) -> Vec<&Route> {
+    let own = state.own_addresses(family);
+    let is_sane = |route: &&Route| match (route.source, own.get(&route.link)) {
+        (Some(source), Some(own)) => own.contains_key(&source),
+        _ => true,
+    };
+    let wanted = |route: &&Route| route.family == family && (family == Family::Inet || state.ipv6);
+    state.routes.iter().filter(wanted).filter(is_sane).collect()
 }
 
 /// The name under which an address is listed: its interface, or the alias that it was given.
@@ -348,7 +343,7 @@ mod tests {
             routes: vec![route([10, 0, 0, 5]), route([10, 0, 0, 9])],
             ..State::default()
         };
-        assert_eq!(routes(&state, Family::Inet).count(), 2);
+        assert_eq!(routes(&state, Family::Inet).len(), 2);
         state.addresses = vec![Address {
             link: 1,
             address: [10, 0, 0, 5].into(),
@@ -359,7 +354,7 @@ mod tests {
             flags: 0,
             label: None,
         }];
-        let left: Vec<_> = routes(&state, Family::Inet).collect();
+        let left = routes(&state, Family::Inet);
         assert_eq!(left, [&state.routes[0]]);
     }
 
