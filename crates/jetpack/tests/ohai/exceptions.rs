@@ -64,8 +64,10 @@ pub(crate) struct Exception {
     pub(crate) pattern: &'static str,
     /// How.
     pub(crate) kind: Kind,
-    /// Where they do. Without it, it depends on what the machine has.
-    when: Option<fn(&Setting) -> bool>,
+    /// Where they may.
+    when: fn(&Setting) -> bool,
+    /// Whether they do wherever they may, or only where the machine has something of the kind.
+    certain: bool,
     /// Why.
     pub(crate) reason: &'static str,
 }
@@ -73,12 +75,12 @@ pub(crate) struct Exception {
 impl Exception {
     /// Whether it may be used here.
     pub(crate) fn applies(&self, setting: &Setting) -> bool {
-        self.when.is_none_or(|when| when(setting))
+        (self.when)(setting)
     }
 
     /// Whether it must be needed here; if it is not, it is stale.
     pub(crate) fn is_certain(&self, setting: &Setting) -> bool {
-        self.when.is_some_and(|when| when(setting))
+        self.certain && (self.when)(setting)
     }
 }
 
@@ -105,30 +107,24 @@ const MOMENT: &str = "of the moment";
 /// Why Ohai 16 has no such leaves.
 const LATER: &str = "what releases after 16 tell";
 
+/// Why nothing is said of clouds here.
+const CLOUD: &str = "what a cloud says over the network is compared elsewhere; null where there is none";
 /// Why we know less of interfaces.
 const ASKED: &str = "ethtool tells it, a child process for each interface and question";
 /// Why Ohai knows less of interfaces.
 const ETHTOOL: &str = "without ethtool Ohai does not ask";
 
 const fn moving(pattern: &'static str, kind: Kind) -> Exception {
-    Exception {
-        pattern,
-        kind,
-        when: None,
-        reason: MOMENT,
-    }
+    may(pattern, kind, MOMENT)
 }
 
+/// Leaves that may differ anywhere.
 const fn may(pattern: &'static str, kind: Kind, reason: &'static str) -> Exception {
-    Exception {
-        pattern,
-        kind,
-        when: None,
-        reason,
-    }
+    may_where(pattern, kind, |_| true, reason)
 }
 
-const fn must(
+/// Leaves that may differ where this is so.
+const fn may_where(
     pattern: &'static str,
     kind: Kind,
     when: fn(&Setting) -> bool,
@@ -137,8 +133,22 @@ const fn must(
     Exception {
         pattern,
         kind,
-        when: Some(when),
+        when,
+        certain: false,
         reason,
+    }
+}
+
+/// Leaves that do differ where this is so, whatever the machine has.
+const fn must(
+    pattern: &'static str,
+    kind: Kind,
+    when: fn(&Setting) -> bool,
+    reason: &'static str,
+) -> Exception {
+    Exception {
+        certain: true,
+        ..may_where(pattern, kind, when, reason)
     }
 }
 
@@ -171,7 +181,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     moving("memory/vmalloc_used", MEMORY),
     moving("memory/swap/cached", MEMORY),
     moving("memory/swap/free", MEMORY),
-    must(
+    may_where(
         "cpu/*/mhz",
         Kind::Ours,
         |setting| setting.ohai >= 17,
@@ -206,32 +216,39 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         |_| true,
         "where the gems of Ohai are",
     ),
-    must(
-        "cloud",
-        Kind::Theirs,
-        |_| true,
-        "null where there is no cloud; our facts of clouds are a section only in one",
-    ),
+    may("cloud/**", Kind::Any, CLOUD),
+    may("azure/**", Kind::Any, CLOUD),
+    may("ec2/**", Kind::Any, CLOUD),
+    may("gce/**", Kind::Any, CLOUD),
+    may("oci/**", Kind::Any, CLOUD),
+    may("alibaba/**", Kind::Any, CLOUD),
+    may("digital_ocean/**", Kind::Any, CLOUD),
+    may("openstack/**", Kind::Any, CLOUD),
+    may("rackspace/**", Kind::Any, CLOUD),
+    may("scaleway/**", Kind::Any, CLOUD),
+    may("linode/**", Kind::Any, CLOUD),
+    may("softlayer/**", Kind::Any, CLOUD),
+    may("eucalyptus/**", Kind::Any, CLOUD),
     may(
         "IPAddress",
         Kind::Theirs,
         "a slip of the network plugin: a library that is not loaded becomes an attribute",
     ),
-    must(
+    may_where(
         "virtualization/**",
         Kind::Any,
         |setting| !setting.reads_init,
         "the plugin gives up when the user may not read the environment of process 1; we tell the rest",
     ),
-    must("cpu/*_cache", Kind::Ours, |setting| setting.ohai < 17, LATER),
-    must(
+    may_where("cpu/*_cache", Kind::Ours, |setting| setting.ohai < 17, LATER),
+    may_where(
         "cpu/vulnerability/*",
         Kind::Ours,
         |setting| setting.ohai < 17,
         LATER,
     ),
     must("cpu/**", Kind::Ours, |setting| setting.ohai < 17, LATER),
-    must(
+    may_where(
         "cpu/*/flags/*",
         Kind::Unlike,
         |setting| setting.ohai >= 17,
@@ -243,7 +260,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         "Ohai asks the name service, and waits for it; we read files",
     ),
     may("domain", Kind::Unlike, "follows from fqdn"),
-    must(
+    may_where(
         "network/interfaces/*/addresses/*/tags/**",
         Kind::Any,
         |setting| setting.ohai >= 17,
@@ -274,7 +291,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         |setting| setting.lacks("python") && !setting.lacks("python3"),
         "Ohai asks `python` only, which Debian calls python3",
     ),
-    must(
+    may_where(
         "languages/c/glibc/*",
         Kind::Ours,
         |setting| setting.ohai < 17,
@@ -284,6 +301,18 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         "sysconf/LEVEL*_CACHE_*",
         Kind::Unlike,
         "the C library guesses from what the processor says, each release another way; we say what the kernel found",
+    ),
+    must(
+        "sysctl/**",
+        Kind::Ours,
+        |setting| setting.lacks("sysctl"),
+        "without sysctl Ohai knows no settings",
+    ),
+    must(
+        "ipc/**",
+        Kind::Ours,
+        |setting| setting.lacks("ipcs"),
+        "without ipcs Ohai knows no segments",
     ),
     may("sysctl/fs.dentry-state", GAUGE, MOMENT),
     may("sysctl/fs.file-nr", GAUGE, MOMENT),
@@ -297,7 +326,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     must(
         "sysctl/kernel.random.uuid",
         Kind::Unlike,
-        |_| true,
+        |setting| !setting.lacks("sysctl"),
         "another one each time",
     ),
     must(

@@ -15,7 +15,7 @@ ours() { # ours LOOK   All default facts, and those that come by name only.
 
 ohai --version >looks/version
 if cat /proc/1/environ >/dev/null 2>&1; then : >looks/reads-init; fi
-for program in ethtool lspci lsscsi python python3; do
+for program in ethtool ipcs lspci lsscsi python python3 sysctl; do
   command -v "$program" >/dev/null || echo "$program"
 done >looks/lacks
 ours before
