@@ -6,13 +6,14 @@ suite=$1 root=$(realpath -m "$2")
 shift 2
 wanted="$suite $*"
 
-mkdir -p "$root.packages/partial"
+mkdir -p "$(dirname "$root")"
 exec 9>"$root.lock"
-flock 9 # several tests may want it at once
+flock 9 # several tests may want it at once, and what a killed run left behind may still work
 [ "$(cat "$root/.made" 2>/dev/null)" = "$wanted" ] && exit 0
 
 "$(dirname "$0")/need.sh" mmdebstrap
 rm -rf --one-file-system "$root" "$root.new"
+mkdir -p "$root.packages/partial"
 # The mirror of this machine, if it is a Debian; else the default.
 mirror=$(apt-get indextargets --format '$(SITE)' 'Label: Debian' 2>/dev/null | head -n 1)
 include=$(IFS=,; echo "$*")
@@ -25,7 +26,7 @@ log=$(unshare --mount --propagation private mmdebstrap --mode=root --variant=min
   --aptopt='APT::Sandbox::User "root"' --aptopt='Acquire::Languages "none"' \
   --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
-  "$suite" "$root.new" ${mirror:+"$mirror"} 2>&1 9>&-) || {
+  "$suite" "$root.new" ${mirror:+"$mirror"} 2>&1) || {
   printf '%s\nError: could not make a root of Debian `%s` in `%s`\n' "$log" "$suite" "$root" >&2
   exit 1
 }
