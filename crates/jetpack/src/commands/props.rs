@@ -27,12 +27,22 @@ enum Action {
     /// Print a property, a section, or without a key all properties
     ///
     /// Values are printed as Python does: True, False, None, [1, 2].
+    #[command(after_help = "Examples:
+  jetpack props get os.id_like rhel       prints rhel if nobody set os.id_like
+  jetpack props get --json")]
     Get(GetArgs),
+
     /// Set properties and tell the server
     ///
     /// A value is a text as it stands, also if it looks like a number; with --json it is JSON.
+    #[command(after_help = "Examples:
+  jetpack props set site.rack r12
+  jetpack props set site.slots=4 site.ready=true --json")]
     Set(SetArgs),
+
     /// Print all properties, one `key = value` a line
+    #[command(after_help = "Example:
+  jetpack props list")]
     List(ListArgs),
 }
 

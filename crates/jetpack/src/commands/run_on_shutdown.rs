@@ -27,10 +27,19 @@ enum Order {
     ///
     /// It runs in the home of the node. A time limit of its own, and 15 minutes for all, are what it has; then it is ended
     /// with all that it started.
+    #[command(after_help = "Examples:
+  jetpack run_on_shutdown add -- /opt/site/save-results.sh /scratch
+  jetpack run_on_shutdown add --name drain --timeout 2m -- sh -c 'scontrol update nodename=$(hostname) state=drain'")]
     Add(AddArgs),
+
     /// Print what is registered, in the order in which it runs
+    #[command(after_help = "Example:
+  jetpack run_on_shutdown list --json | jq -r '.[].name'")]
     List(ListArgs),
+
     /// Forget a command
+    #[command(after_help = "Example:
+  jetpack run_on_shutdown remove drain")]
     Remove(RemoveArgs),
 }
 
