@@ -5,6 +5,8 @@ use std::path::Path;
 use locker::project::SpecFile;
 use sha2::{Digest, Sha256};
 
+use crate::script::Kind;
+
 /// The part of a spec that this build uses.
 const FOLDER: &str = "cluster-init/";
 
@@ -15,8 +17,7 @@ const FOLDER: &str = "cluster-init/";
 pub(crate) fn of_cluster_init(files: Vec<SpecFile>) -> Vec<SpecFile> {
     let wanted = files.into_iter().filter_map(|mut file| {
         file.path = file.path.strip_prefix(FOLDER)?.to_owned();
-        let name = file.path.strip_prefix("scripts/");
-        file.executable |= name.is_some_and(|name| !name.contains('/') && name.ends_with(".sh"));
+        file.executable |= Kind::of(&file.path) == Kind::Runs;
         Some(file)
     });
     wanted.collect()
@@ -78,6 +79,7 @@ mod tests {
             file("cluster-init/scripts/helper.py", None),
             file("cluster-init/scripts/disabled/2.sh", None),
             file("cluster-init/files/x.sh", None),
+            file("cluster-init/stages/install.sh", None),
             file("chef/site-cookbooks.zip", None),
         ]);
         let taken: Vec<_> = files.iter().map(|f| (f.path.as_str(), f.executable)).collect();
@@ -87,7 +89,8 @@ mod tests {
                 ("scripts/1.sh", true),
                 ("scripts/helper.py", false),
                 ("scripts/disabled/2.sh", false),
-                ("files/x.sh", false)
+                ("files/x.sh", false),
+                ("stages/install.sh", true)
             ]
         );
     }

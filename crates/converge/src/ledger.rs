@@ -1,4 +1,7 @@
-//! `run/converge.json`: how the last converge went, for `jetpack status` and for the next one.
+//! `run/converge.json`: the journal of the last converge, for `jetpack status` and for the next one.
+//!
+//! What a converge has done is kept where it was done: in the stamps of the unpacked specs and in the markers of the
+//! scripts. The journal says what it set out to do, how far it is, and how long each step took.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +10,7 @@ use jiff::Timestamp;
 use node::home::Home;
 use node::identity::Machine;
 use node::lock::Lock;
-use protocol::{ConvergeFailure, Phase};
+use protocol::{ConvergeFailure, ConvergeStep, Phase};
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
@@ -24,7 +27,8 @@ pub enum Status {
     Failed,
     /// It was told to stop.
     Stopped,
-    /// It ended without a word: it was killed, or power failed. Never in the file; see [`Ledger::observe`].
+    /// It ended without a word: it was killed, or power failed. See [`Ledger::observe`]; in the file it stands only for
+    /// converges before the last one.
     Interrupted,
 }
 
@@ -36,6 +40,9 @@ pub struct Ledger {
     /// The machine it ran on.
     #[serde(default)]
     pub machine: Machine,
+    /// Why it is run: `install`, `maintenance`, `manual`.
+    #[serde(default)]
+    pub mode: String,
     /// How it stands.
     pub status: Status,
     /// Which try it is, from 1; starts again at 1 after a success.
@@ -45,6 +52,9 @@ pub struct Ledger {
     /// What is being done within the phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Since when that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_started: Option<Timestamp>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -56,6 +66,9 @@ pub struct Ledger {
     /// Seconds spent in each phase that ended.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub timings: BTreeMap<String, f64>,
+    /// The scripts in the order in which they run; none before the projects are unpacked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ConvergeStep>,
 }
 
 impl Ledger {
@@ -94,7 +107,7 @@ impl Ledger {
     }
 
     /// The ledger of a converge that begins now, after `last`.
-    pub(crate) fn begin(last: Option<&Self>, machine: &Machine, now: Timestamp) -> Self {
+    pub(crate) fn begin(last: Option<&Self>, machine: &Machine, mode: &str, now: Timestamp) -> Self {
         let attempt = match last {
             Some(last) if last.status != Status::Ready && !last.machine.is_other_than(machine) => {
                 last.attempt.saturating_add(1)
@@ -104,18 +117,26 @@ impl Ledger {
         Self {
             version: VERSION,
             machine: machine.clone(),
+            mode: mode.to_owned(),
             status: Status::Running,
             attempt,
             phase: Phase::Configure,
             step: None,
+            step_started: None,
             started: now,
             finished: None,
             failure: None,
             timings: BTreeMap::new(),
+            steps: Vec::new(),
         }
     }
 
     pub(crate) fn save(&self, home: &Home) -> Result<(), durable::Error> {
         durable::write_json(&home.converge_ledger(), 0o640, self)
+    }
+
+    /// Notes a step. After a power cut the journal may lack it; the next converge goes by what was done.
+    pub(crate) fn note(&self, home: &Home) -> Result<(), durable::Error> {
+        durable::write_json_unflushed(&home.converge_ledger(), 0o640, self)
     }
 }

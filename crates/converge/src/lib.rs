@@ -10,7 +10,9 @@
 
 mod failure;
 mod files;
+mod history;
 mod ledger;
+mod leftovers;
 mod markers;
 mod plan;
 mod recipes;
@@ -19,10 +21,12 @@ mod script;
 mod scripts;
 mod session;
 mod stage;
+mod steps;
 mod sync;
 
+pub use history::History;
 pub use ledger::{Ledger, Status};
 pub use plan::{Options, Plan};
 pub use report::{Event, Progress, Reporter, SkipReason};
-pub use script::{Script, environment};
+pub use script::{Folder, Script, environment};
 pub use session::{BeginError, ConvergeError, Session};

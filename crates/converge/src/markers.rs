@@ -25,8 +25,9 @@ use uuid::Uuid;
 use crate::Script;
 
 const VERSION: u32 = 1;
-const TREE: &str = ".tree";
 const MARKERS: &str = ".run";
+/// The tie at home.
+const TIE: &str = "tree.json";
 
 /// The markers cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,11 @@ struct Marker {
     machine: Machine,
 }
 
+/// Where the markers of a cluster-init tree are.
+pub(crate) fn beside(root: &Path) -> PathBuf {
+    root.join(MARKERS)
+}
+
 /// The markers of one cluster-init tree.
 #[derive(Debug)]
 pub(crate) struct Markers {
@@ -78,22 +84,22 @@ impl Markers {
     /// Finds out which markers to believe, and puts the others right.
     pub(crate) fn open(root: &Path, home: &Home, machine: &Machine) -> Result<Self, MarkerError> {
         let markers = Self {
-            beside: root.join(MARKERS),
+            beside: beside(root),
             copies: home.markers(),
             machine: machine.clone(),
         };
         durable::create_folder(root, 0o755)?;
         durable::create_folder(&markers.beside, 0o755)?;
         durable::create_folder(&markers.copies, 0o750)?;
-        let (beside, at_home) = (root.join(TREE), markers.copies.join("tree.json"));
-        let tree = read_tie(&beside)?;
+        let (tie_beside, at_home) = (Home::tree_tie(root), markers.copies.join(TIE));
+        let tree = read_tie(&tie_beside)?;
         let known = read_tie(&at_home)?.filter(|tie| !tie.machine.is_other_than(machine));
         match (tree, known) {
             (Some(tree), Some(known)) if tree.id == known.id => {}
             (None, Some(known)) => {
                 tracing::info!("the cluster-init tree is new; markers of scripts are put back");
                 copy_all(&markers.copies, &markers.beside)?;
-                durable::write_json(&beside, 0o644, &known)?;
+                durable::write_json(&tie_beside, 0o644, &known)?;
             }
             (tree, _) => {
                 if tree.is_some() || at_home.exists() {
@@ -107,7 +113,7 @@ impl Markers {
                     machine: machine.clone(),
                 };
                 durable::write_json(&at_home, 0o640, &tie)?;
-                durable::write_json(&beside, 0o644, &tie)?;
+                durable::write_json(&tie_beside, 0o644, &tie)?;
             }
         }
         Ok(markers)
@@ -129,13 +135,18 @@ impl Markers {
         if text.trim_ascii().is_empty() {
             return Ok(true);
         }
-        let valid = serde_json::from_slice(&text).is_ok_and(|marker: Marker| {
-            marker.sha256 == sha256 && !marker.machine.is_other_than(&self.machine)
-        });
-        if valid && !copy.exists() {
+        let valid = self.counts(&text, sha256);
+        // The copy is not flushed to the disk when it is made.
+        if valid && fs::read(&copy).ok().as_ref() != Some(&text) {
             write(&copy, 0o640, 0o750, &text)?;
         }
         Ok(valid)
+    }
+
+    fn counts(&self, text: &[u8], sha256: &str) -> bool {
+        serde_json::from_slice(text).is_ok_and(|marker: Marker| {
+            marker.sha256.eq_ignore_ascii_case(sha256) && !marker.machine.is_other_than(&self.machine)
+        })
     }
 
     /// Marks a script as succeeded.
@@ -151,9 +162,13 @@ impl Markers {
         let mut text = serde_json::to_vec_pretty(&marker)
             .map_err(|error| MarkerError::io("write", &path)(error.into()))?;
         text.push(b'\n');
-        // The one that counts first.
+        // The one that counts first. The copy is put right by `has` if it is lost.
         write(&path, 0o644, 0o755, &text)?;
-        write(&copy, 0o640, 0o750, &text)
+        durable::failpoint::reached("marked");
+        if let Some(folder) = copy.parent() {
+            durable::create_folder(folder, 0o750)?;
+        }
+        Ok(durable::write_unflushed(&copy, 0o640, &text)?)
     }
 
     /// Forgets that a script succeeded.
@@ -166,7 +181,7 @@ impl Markers {
     fn paths(&self, script: &Script) -> (PathBuf, PathBuf) {
         let below = |folder: &Path| {
             let mut path = folder.to_owned();
-            path.extend([&script.project, &script.spec, "scripts"]);
+            path.extend([&script.project, &script.spec, script.folder.as_str()]);
             path.join(format!("{}.run", script.name))
         };
         (below(&self.beside), below(&self.copies))
@@ -201,6 +216,10 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), MarkerError> {
             copy_all(&path, &to.join(name))?;
         } else if path.extension().is_some_and(|ending| ending == "run") {
             let text = fs::read(&path).map_err(MarkerError::io("read", &path))?;
+            if text.trim_ascii().is_empty() {
+                // Power failed before it was on the disk. Beside the tree it would count for any content.
+                continue;
+            }
             write(&to.join(name), 0o644, 0o755, &text)?;
         }
     }
@@ -242,6 +261,7 @@ mod tests {
             project: "p".to_owned(),
             version: None,
             spec: "s".to_owned(),
+            folder: crate::Folder::Scripts,
             name: "1.sh".to_owned(),
             path: PathBuf::new(),
         }

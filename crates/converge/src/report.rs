@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use node::command::Ended;
-use protocol::{ClusterInitSpec, ConvergeFailure, Installation, InstallationStatus, Phase};
+use protocol::{ClusterInitSpec, ConvergeFailure, ConvergeStep, Installation, InstallationStatus, Phase};
 
 use crate::Script;
 
@@ -71,6 +72,10 @@ pub enum SkipReason {
     Succeeded,
     /// Somebody took its permission to be executed on this machine.
     NotExecutable,
+    /// It is for Windows.
+    Windows,
+    /// The stage is one of the spec's scripts too, which runs it.
+    IsScript,
 }
 
 /// Where a converge is.
@@ -84,6 +89,12 @@ pub struct Progress {
     pub step: Option<String>,
     /// Seconds spent in each phase that ended.
     pub timings: BTreeMap<String, f64>,
+    /// Why the converge is run.
+    pub mode: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// The scripts in the order in which they run.
+    pub steps: Vec<ConvergeStep>,
 }
 
 impl Progress {
@@ -105,6 +116,13 @@ impl Progress {
             step: self.step.clone(),
             attempt: self.attempt,
             timings: self.timings.clone(),
+            mode: Some(self.mode.clone()),
+            started: Some(self.started),
+            steps: match status {
+                // Each script is reported as it begins; the list would only be said again and again.
+                InstallationStatus::Started => Vec::new(),
+                _ => self.steps.clone(),
+            },
             hostname,
             ipv4,
             failure,

@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use durable::Recovered;
 use node::command::{CommandError, Ended, Outcome, Process, Stop};
-use protocol::{ClusterInitSpec, ConvergeFailure};
+use protocol::{ConvergeFailure, Phase, StepState};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::markers::Markers;
 use crate::report::{Event, Reporter, SkipReason};
+use crate::script::RUN_VARIABLE;
+use crate::steps::Step;
 use crate::{ConvergeError, Plan, Script, Session, failure};
 
 /// How much of the end of a script's output goes into a failure.
@@ -32,59 +36,86 @@ impl Tree {
             Markers::open(&root, plan.home, plan.machine).map_err(|error| failure::of_machine(&error))?;
         Ok(Self { root, markers })
     }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// `run/script.json`: the script that runs now. It is not flushed to the disk: after a power cut nothing runs.
+#[derive(Debug, Serialize, Deserialize)]
+struct Running {
+    /// What its environment holds. Written before it starts, so that it is found whenever the converge is killed.
+    run: Uuid,
+    /// Its process, once that is known: scripts may change their environment.
+    process: Option<Process>,
+}
+
+impl Running {
+    fn processes(&self) -> Vec<Process> {
+        let mut processes = Process::started_with(RUN_VARIABLE, &self.run.to_string());
+        if let Some(process) = &self.process
+            && !processes.contains(process)
+            && process.is_alive()
+        {
+            processes.push(process.clone());
+        }
+        processes
+    }
 }
 
 /// Ends the script of a converge that was killed: it would run beside its own next run.
 pub(crate) async fn end_orphan(plan: &Plan<'_>) -> Result<(), ConvergeError> {
     let path = plan.home.running_script();
-    let orphan: Recovered<Process> = durable::recover_json(&path)?;
-    if let Recovered::Read(orphan) = orphan
-        && orphan.is_alive()
-    {
-        tracing::warn!(
-            "ending a script of an earlier converge, which was killed (process {})",
-            orphan.pid
-        );
-        let (pid, grace) = (orphan.pid, plan.settings.script_grace);
-        let gone = tokio::task::spawn_blocking(move || orphan.terminate(grace)).await;
-        if !gone.unwrap_or(false) {
-            return Err(Box::new(ConvergeFailure {
-                message: format!("a script of an earlier converge cannot be ended (process {pid})"),
-                recommendation: Some("see what it waits for; a restart of the machine ends it".to_owned()),
-                ..ConvergeFailure::default()
-            })
-            .into());
+    let running: Recovered<Running> = durable::recover_json(&path)?;
+    if let Recovered::Read(running) = running {
+        for orphan in running.processes() {
+            tracing::warn!(
+                "ending a script of an earlier converge, which was killed (process {})",
+                orphan.pid
+            );
+            let (pid, grace) = (orphan.pid, plan.settings.script_grace);
+            let gone = tokio::task::spawn_blocking(move || orphan.terminate(grace)).await;
+            if !gone.unwrap_or(false) {
+                return Err(Box::new(ConvergeFailure {
+                    message: format!("a script of an earlier converge cannot be ended (process {pid})"),
+                    recommendation: Some(
+                        "see what it waits for; a restart of the machine ends it".to_owned(),
+                    ),
+                    ..ConvergeFailure::default()
+                })
+                .into());
+            }
         }
     }
     Ok(durable::remove(&path)?)
 }
 
-/// Runs the scripts of the specs in their order. The first that fails ends it.
+/// Runs the scripts in their order. The first that fails ends it.
 pub(crate) async fn run(
     session: &mut Session<'_>,
     plan: &Plan<'_>,
     tree: &Tree,
-    specs: &[ClusterInitSpec],
+    steps: &[Step],
     reporter: &mut dyn Reporter,
     stop: &Stop,
 ) -> Result<(), ConvergeError> {
     if plan.options.rerun_scripts {
         // Now, so that a converge that ends half way is continued by the next one.
-        for spec in specs {
-            for script in list(&tree.root, spec)? {
-                tree.markers
-                    .remove(&script)
-                    .map_err(|error| problem(&script, &error))?;
-            }
+        for Step { script, .. } in steps {
+            tree.markers
+                .remove(script)
+                .map_err(|error| problem(script, &error))?;
         }
     }
-    for spec in specs {
-        for script in list(&tree.root, spec)? {
-            if stop.is_requested() {
-                return Err(ConvergeError::Stopped);
-            }
-            one(session, plan, tree, &script, reporter, stop).await?;
+    for step in steps {
+        if stop.is_requested() {
+            return Err(ConvergeError::Stopped);
         }
+        if step.script.is_deferred() && session.ledger().phase != Phase::Deferred {
+            session.enter(Phase::Deferred, reporter)?;
+        }
+        one(session, plan, tree, step, reporter, stop).await?;
     }
     Ok(())
 }
@@ -93,34 +124,49 @@ async fn one(
     session: &mut Session<'_>,
     plan: &Plan<'_>,
     tree: &Tree,
-    script: &Script,
+    step: &Step,
     reporter: &mut dyn Reporter,
     stop: &Stop,
 ) -> Result<(), ConvergeError> {
-    let sha256 = script.sha256().map_err(|error| problem(script, &error))?;
+    let script = &step.script;
     let path = script.path.display();
-    let skip = if !script.is_executable().map_err(|error| problem(script, &error))? {
-        tracing::warn!("cluster-init script `{path}` is not run: it is not executable any more");
-        Some(SkipReason::NotExecutable)
-    } else if tree
-        .markers
-        .has(script, &sha256)
-        .map_err(|error| problem(script, &error))?
+    if let Some(reason) = step.skip {
+        match reason {
+            SkipReason::Windows => {
+                tracing::warn!("cluster-init script `{path}` is not run: it is for Windows");
+            }
+            _ => tracing::info!("cluster-init script `{path}` is one of the scripts of its spec too"),
+        }
+        skip(session, script, reason, reporter);
+        return Ok(());
+    }
+    let sha256 = script.sha256().map_err(|error| unreadable(script, &error))?;
+    if !script
+        .is_executable()
+        .map_err(|error| unreadable(script, &error))?
     {
+        tracing::warn!("cluster-init script `{path}` is not run: it is not executable any more");
+        skip(session, script, SkipReason::NotExecutable, reporter);
+        return Ok(());
+    }
+    let succeeded = tree.markers.has(script, &sha256);
+    if succeeded.map_err(|error| problem(script, &error))? {
         tracing::info!("cluster-init script `{path}` has already run successfully");
-        Some(SkipReason::Succeeded)
-    } else {
-        None
-    };
-    if let Some(reason) = skip {
-        session.tell(&Event::ScriptSkipped { script, reason }, reporter);
+        skip(session, script, SkipReason::Succeeded, reporter);
         return Ok(());
     }
 
-    session.step(Some(script.step()))?;
+    session.begin_step(script)?;
     session.tell(&Event::ScriptStarted { script }, reporter);
     tracing::info!("executing cluster-init script: `{path}`");
-    let outcome = execute(plan, tree, script, stop).await?;
+    let outcome = match execute(plan, tree, script, stop).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            session.end_step(script, StepState::Failed, None);
+            return Err(error);
+        }
+    };
+    durable::failpoint::reached("script ended");
     if let Some(error) = &outcome.log_error {
         tracing::warn!("the output of `{path}` could not be kept: {error}");
     }
@@ -137,6 +183,12 @@ async fn one(
             .map_err(|error| problem(script, &error))?;
         tracing::info!("cluster-init script `{path}` ran successfully");
     }
+    let state = match outcome.ended {
+        Ended::Exited(0) => StepState::Succeeded,
+        Ended::Stopped => StepState::Stopped,
+        _ => StepState::Failed,
+    };
+    session.end_step(script, state, Some(outcome.duration));
     let ended = Event::ScriptEnded {
         script,
         ended: outcome.ended,
@@ -150,28 +202,47 @@ async fn one(
     }
 }
 
+fn skip(session: &mut Session<'_>, script: &Script, reason: SkipReason, reporter: &mut dyn Reporter) {
+    session.end_step(script, StepState::Skipped, None);
+    session.tell(&Event::ScriptSkipped { script, reason }, reporter);
+}
+
 async fn execute(
     plan: &Plan<'_>,
     tree: &Tree,
     script: &Script,
     stop: &Stop,
 ) -> Result<Outcome, ConvergeError> {
-    let log = plan.home.script_log(&script.project, &script.spec, &script.name);
+    let folder = script.folder.as_str();
+    let log = plan
+        .home
+        .script_log(&script.project, &script.spec, folder, &script.name);
+    let run = Uuid::new_v4();
     if let Some(folder) = log.parent() {
         durable::create_folder(folder, 0o750).map_err(|error| problem(script, &error))?;
     }
     let mut command = script
         .command(plan.home, &tree.root)
+        .env(RUN_VARIABLE, run.to_string())
         .log(log, plan.settings.script_log_bytes)
         .tail_bytes(TAIL_BYTES)
         .time_limit(plan.settings.script_timeout)
         .grace(plan.settings.script_grace);
-    let running = plan.home.running_script();
-    let note = running.clone();
-    command = command.on_start(move |process| {
-        if let Err(error) = durable::write_json(&note, 0o640, process) {
-            // It matters only if this converge is killed.
-            tracing::warn!("{}", chain(&error));
+    let path = plan.home.running_script();
+    let running = Running { run, process: None };
+    durable::write_json_unflushed(&path, 0o640, &running).map_err(|error| problem(script, &error))?;
+    durable::failpoint::reached("script noted");
+    command = command.on_start({
+        let path = path.clone();
+        move |process| {
+            let running = Running {
+                run,
+                process: Some(process.clone()),
+            };
+            if let Err(error) = durable::write_json_unflushed(&path, 0o640, &running) {
+                // It matters only if this converge is killed.
+                tracing::warn!("{}", chain(&error));
+            }
         }
     });
     if let Some(tee) = &plan.options.tee {
@@ -179,21 +250,16 @@ async fn execute(
     }
     let stop = stop.clone();
     let ran = tokio::task::spawn_blocking(move || command.run(&stop)).await;
-    durable::remove(&running).map_err(|error| problem(script, &error))?;
+    // Nothing waits for the disk: a note that comes back names a run that no process has.
+    if let Err(error) = std::fs::remove_file(&path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(problem(script, &error).into());
+    }
     match ran {
         Ok(outcome) => outcome.map_err(|error| not_started(script, &error).into()),
         Err(error) => Err(problem(script, &error).into()),
     }
-}
-
-fn list(root: &Path, spec: &ClusterInitSpec) -> Result<Vec<Script>, Box<ConvergeFailure>> {
-    Script::list(root, spec).map_err(|error| {
-        let message = format!(
-            "cannot list the scripts of project `{}`, spec `{}`: {error}",
-            spec.project, spec.spec
-        );
-        failure::of_spec(spec, message, "")
-    })
 }
 
 /// The script ended badly.
@@ -230,6 +296,18 @@ fn not_started(script: &Script, error: &CommandError) -> Box<ConvergeFailure> {
         _ => "",
     };
     of_script(script, &chain(error), recommendation)
+}
+
+/// The script cannot be read, mostly because another one has removed it.
+fn unreadable(script: &Script, error: &std::io::Error) -> Box<ConvergeFailure> {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return of_script(
+            script,
+            "it was removed during this converge",
+            "one of the scripts before it removes files of the cluster-init tree; the next try downloads them again",
+        );
+    }
+    problem(script, error)
 }
 
 /// Something around the script went wrong.

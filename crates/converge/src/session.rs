@@ -1,16 +1,16 @@
 //! One converge from its beginning to its end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use node::clock::Clock;
 use node::command::Stop;
 use node::home::Home;
 use node::identity::Machine;
 use node::lock::{Lock, LockError};
-use protocol::{ConvergeFailure, Phase};
+use protocol::{ConvergeFailure, ConvergeStep, Phase, StepState};
 
 use crate::report::{Event, Progress, Reporter};
-use crate::{Ledger, Plan, Status, recipes, scripts, sync};
+use crate::{History, Ledger, Plan, Script, Status, leftovers, recipes, scripts, steps, sync};
 
 /// A converge that could not even begin.
 #[derive(Debug, thiserror::Error)]
@@ -64,8 +64,8 @@ impl std::fmt::Debug for Session<'_> {
 }
 
 impl<'a> Session<'a> {
-    /// Begins a converge: takes the lock and opens the ledger. `what` is what others are told who want
-    /// to converge meanwhile.
+    /// Begins a converge: takes the lock and opens the ledger. `mode` says why it is run; `what` is what others are
+    /// told who want to converge meanwhile.
     ///
     /// # Errors
     /// [`BeginError::Busy`] with the holder when another converge is at work; the others when the home cannot be
@@ -73,6 +73,7 @@ impl<'a> Session<'a> {
     pub fn begin(
         home: &'a Home,
         machine: &Machine,
+        mode: &str,
         what: &str,
         clock: &'a dyn Clock,
     ) -> Result<Self, BeginError> {
@@ -81,8 +82,12 @@ impl<'a> Session<'a> {
             LockError::Io { .. } => BeginError::Lock(error),
         })?;
         let last = Ledger::load(home)?;
-        let ledger = Ledger::begin(last.as_ref(), machine, clock.now());
+        if let Some(last) = &last {
+            History::add(home, last)?;
+        }
+        let ledger = Ledger::begin(last.as_ref(), machine, mode, clock.now());
         ledger.save(home)?;
+        durable::failpoint::reached("converge begun");
         Ok(Self {
             home,
             clock,
@@ -104,6 +109,9 @@ impl<'a> Session<'a> {
             phase: self.ledger.phase,
             step: self.ledger.step.clone(),
             timings: self.ledger.timings.clone(),
+            mode: self.ledger.mode.clone(),
+            started: self.ledger.started,
+            steps: self.ledger.steps.clone(),
         }
     }
 
@@ -115,7 +123,8 @@ impl<'a> Session<'a> {
         self.end_phase();
         self.ledger.phase = phase;
         self.phase_started = Some(self.clock.instant());
-        self.ledger.save(self.home)?;
+        self.ledger.note(self.home)?;
+        durable::failpoint::reached("phase entered");
         tracing::debug!(phase = phase.as_str(), "phase starts");
         self.tell(&Event::PhaseStarted, reporter);
         Ok(())
@@ -154,6 +163,7 @@ impl<'a> Session<'a> {
         reporter: &mut dyn Reporter,
         stop: &Stop,
     ) -> Result<(), ConvergeError> {
+        leftovers::remove(plan.home, &plan.settings.cluster_init_root);
         scripts::end_orphan(plan).await?;
         let tree = scripts::Tree::open(plan)?;
         let mut specs = plan.specs.to_vec();
@@ -177,7 +187,17 @@ impl<'a> Session<'a> {
                 .collect();
         }
         self.enter(Phase::ClusterInit, reporter)?;
-        scripts::run(self, plan, &tree, &specs, reporter, stop).await
+        let steps = steps::on_machine(tree.root(), &specs)?;
+        self.ledger.steps = steps
+            .iter()
+            .map(|step| ConvergeStep {
+                name: step.script.step(),
+                state: StepState::Planned,
+                started: None,
+                seconds: None,
+            })
+            .collect();
+        scripts::run(self, plan, &tree, &steps, reporter, stop).await
     }
 
     /// Ends the converge as failed, notes it and reports it.
@@ -202,14 +222,33 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Notes what is being done within the phase.
-    pub(crate) fn step(&mut self, step: Option<String>) -> Result<(), durable::Error> {
-        self.ledger.step = step;
-        self.ledger.save(self.home)
+    /// Notes that a script begins.
+    pub(crate) fn begin_step(&mut self, script: &Script) -> Result<(), durable::Error> {
+        let (name, now) = (script.step(), self.clock.now());
+        if let Some(step) = self.step(&name) {
+            step.state = StepState::Running;
+            step.started = Some(now);
+        }
+        self.ledger.step = Some(name);
+        self.ledger.step_started = Some(now);
+        self.ledger.note(self.home)
+    }
+
+    /// Notes what became of a script. It is in the file with the next step, or with the end.
+    pub(crate) fn end_step(&mut self, script: &Script, state: StepState, duration: Option<Duration>) {
+        if let Some(step) = self.step(&script.step()) {
+            step.state = state;
+            step.seconds = duration.map(rounded);
+        }
+    }
+
+    fn step(&mut self, name: &str) -> Option<&mut ConvergeStep> {
+        self.ledger.steps.iter_mut().find(|step| step.name == name)
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>, reporter: &mut dyn Reporter) {
         reporter.report(event, &self.progress());
+        durable::failpoint::reached("told");
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -219,21 +258,26 @@ impl<'a> Session<'a> {
     fn end_phase(&mut self) {
         self.end_phase_timing();
         self.ledger.step = None;
+        self.ledger.step_started = None;
     }
 
     fn end_phase_timing(&mut self) {
         if let Some(started) = self.phase_started.take() {
             let seconds = self.clock.instant().saturating_duration_since(started);
             let phase = self.ledger.phase.as_str().to_owned();
-            // Milliseconds are what matters to people.
-            let rounded = (seconds.as_secs_f64() * 1000.0).round() / 1000.0;
-            self.ledger.timings.insert(phase, rounded);
+            self.ledger.timings.insert(phase, rounded(seconds));
         }
     }
 
     fn finish(&mut self, status: Status) -> Result<(), durable::Error> {
         self.ledger.status = status;
         self.ledger.finished = Some(self.clock.now());
+        durable::failpoint::reached("reported");
         self.ledger.save(self.home)
     }
+}
+
+/// Seconds. Milliseconds are what matters to people.
+fn rounded(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

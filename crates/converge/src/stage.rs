@@ -102,6 +102,7 @@ impl Stage {
     /// Marks the staged folder as complete and puts it in the place of the current one.
     pub(crate) fn swap(&self, stamp: &Stamp) -> Result<(), StageError> {
         durable::write_json(&self.new.join(STAMP), 0o644, stamp)?;
+        durable::failpoint::reached("staged");
         if self.current.exists() {
             let exchanged = renameat2(
                 AT_FDCWD,
@@ -118,6 +119,7 @@ impl Stage {
             self.move_in()?;
         }
         durable::sync_folder(&self.project)?;
+        durable::failpoint::reached("swapped");
         remove(&self.new)?;
         remove(&self.old)
     }

@@ -4,7 +4,7 @@
 //! file is checked while it comes, each spec is swapped in whole, and one that has not changed is not
 //! downloaded again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use locker::project::{Manifest, SpecFile, manifest_path};
@@ -69,30 +69,7 @@ struct Found {
 /// Downloads what has changed. First everything is looked up, so that a missing project changes nothing
 /// on the machine.
 pub(crate) async fn run(plan: &Plan<'_>) -> Result<Vec<Synced>, Box<ConvergeFailure>> {
-    let mut manifests = HashMap::new();
-    let mut looked_up = Vec::new();
-    let mut seen = HashSet::new();
-    for spec in plan.specs {
-        // Named twice, it is still one folder and runs once, in its first place.
-        if !seen.insert((&spec.project, &spec.spec)) {
-            continue;
-        }
-        let found = match find(plan, spec, &mut manifests).await {
-            Ok(found) => Some(Arc::new(found)),
-            Err(Problem::Locker(error)) if spec.optional && error.is_not_found() => {
-                tracing::warn!(
-                    "optional spec {}:{} is left out: {}",
-                    spec.project,
-                    spec.spec,
-                    chain(&error)
-                );
-                None
-            }
-            Err(problem) => return Err(problem.failure(spec)),
-        };
-        looked_up.push((spec, found));
-    }
-
+    let looked_up = look_up(plan).await?;
     let limit = Arc::new(Semaphore::new(plan.settings.downloads.max(1)));
     // Dropped at the first failure, which ends the others.
     let mut tasks = JoinSet::new();
@@ -127,6 +104,70 @@ pub(crate) async fn run(plan: &Plan<'_>) -> Result<Vec<Synced>, Box<ConvergeFail
             }
         });
     Ok(synced.collect())
+}
+
+/// Finds every spec in its locker; those that are optional may be missing.
+async fn look_up<'a>(
+    plan: &Plan<'a>,
+) -> Result<Vec<(&'a ClusterInitSpec, Option<Arc<Found>>)>, Box<ConvergeFailure>> {
+    let mut manifests = HashMap::new();
+    let mut looked_up: Vec<(&ClusterInitSpec, Option<Arc<Found>>)> = Vec::new();
+    for spec in plan.specs {
+        let earlier = looked_up
+            .iter()
+            .find(|(other, _)| other.project == spec.project && other.spec == spec.spec);
+        if let Some((other, found)) = earlier {
+            // Named twice, it is still one folder and runs once, in its first place.
+            let version = found.as_ref().map(|found| found.version.as_str());
+            let is_same = spec.locker == other.locker
+                && spec
+                    .version
+                    .as_deref()
+                    .is_none_or(|wanted| version.is_none_or(|version| version == wanted));
+            if is_same {
+                continue;
+            }
+            return Err(conflict(spec, other, version));
+        }
+        let found = match find(plan, spec, &mut manifests).await {
+            Ok(found) => Some(Arc::new(found)),
+            Err(Problem::Locker(error)) if spec.optional && error.is_not_found() => {
+                tracing::warn!(
+                    "optional spec {}:{} is left out: {}",
+                    spec.project,
+                    spec.spec,
+                    chain(&error)
+                );
+                None
+            }
+            Err(problem) => return Err(problem.failure(spec)),
+        };
+        looked_up.push((spec, found));
+    }
+    Ok(looked_up)
+}
+
+/// Two of one name would overwrite each other.
+fn conflict(spec: &ClusterInitSpec, other: &ClusterInitSpec, version: Option<&str>) -> Box<ConvergeFailure> {
+    let describe = |spec: &ClusterInitSpec, version: Option<&str>| {
+        format!(
+            "version `{}` of locker `{}`",
+            version.unwrap_or("newest"),
+            spec.locker
+        )
+    };
+    let message = format!(
+        "spec `{}` of project `{}` is listed twice: as {} and as {}",
+        spec.spec,
+        spec.project,
+        describe(other, version),
+        describe(spec, spec.version.as_deref())
+    );
+    failure::of_spec(
+        spec,
+        message,
+        "a node has one version of a spec: correct the cluster template",
+    )
 }
 
 fn log(spec: &ClusterInitSpec, outcome: &Outcome) {

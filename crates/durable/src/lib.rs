@@ -4,6 +4,8 @@
 //! new one, never half of it, whatever happens in between. The crate must not know what the files
 //! mean.
 
+pub mod failpoint;
+
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -50,9 +52,41 @@ impl Error {
 /// # Errors
 /// [`Error::Io`] with the path; the old content is untouched then.
 pub fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
+    replace(path, mode, bytes, true)?;
+    failpoint::reached("renamed");
+    sync_folder(parent(path))
+}
+
+/// As [`write()`], but nothing waits for the disk: whoever reads finds the old content or the new one, also after
+/// the writer was killed; after a power cut he may find either, or none. For what is worth nothing then.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_unflushed(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
+    replace(path, mode, bytes, false)
+}
+
+/// [`write_unflushed()`] of a value as indented JSON with a line end.
+///
+/// # Errors
+/// As [`write_json()`].
+pub fn write_json_unflushed(path: &Path, mode: u32, value: &impl Serialize) -> Result<(), Error> {
+    write_unflushed(path, mode, &json(path, value)?)
+}
+
+/// Prefix of the names of temporary files.
+const TEMPORARY: &str = ".new-";
+
+/// The process that made a temporary file of this name, which it will rename; none when it is no such file. When the
+/// process is gone nobody needs the file.
+pub fn temporary_of(name: &str) -> Option<i32> {
+    name.strip_prefix(TEMPORARY)?.split_once('-')?.0.parse().ok()
+}
+
+fn replace(path: &Path, mode: u32, bytes: &[u8], flush: bool) -> Result<(), Error> {
     let folder = parent(path);
     let mut temporary = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(&format!("{TEMPORARY}{}-", std::process::id()))
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)
         .map_err(Error::io("create a file in", folder))?;
@@ -60,12 +94,19 @@ pub fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
         .write_all(bytes)
         // The umask may have taken bits away.
         .and_then(|()| temporary.as_file().set_permissions(Permissions::from_mode(mode)))
-        .and_then(|()| temporary.as_file().sync_all());
+        .and_then(|()| {
+            if flush {
+                temporary.as_file().sync_all()
+            } else {
+                Ok(())
+            }
+        });
     written.map_err(Error::io("write", path))?;
+    failpoint::reached("written");
     temporary
         .persist(path)
         .map_err(|error| Error::io("write", path)(error.error))?;
-    sync_folder(folder)
+    Ok(())
 }
 
 /// [`write()`] of a value as indented JSON with a line end.
@@ -73,12 +114,16 @@ pub fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// As [`write()`]; a value that has no JSON form is [`Error::Json`].
 pub fn write_json(path: &Path, mode: u32, value: &impl Serialize) -> Result<(), Error> {
+    write(path, mode, &json(path, value)?)
+}
+
+fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, Error> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|source| Error::Json {
         path: path.to_owned(),
         source,
     })?;
     bytes.push(b'\n');
-    write(path, mode, &bytes)
+    Ok(bytes)
 }
 
 /// Reads a JSON file; none when it does not exist.
@@ -234,6 +279,13 @@ mod tests {
             recover_json::<Vec<u8>>(&path).unwrap(),
             Recovered::Absent
         ));
+    }
+
+    #[test]
+    fn temporary_files_name_their_process() {
+        assert_eq!(temporary_of(".new-123-AbCdEf"), Some(123));
+        assert_eq!(temporary_of(".new-AbCdEf"), None);
+        assert_eq!(temporary_of("new-123-x"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use link::local::Activity;
 use node::clock::Clock;
 use node::command::{Background, Command};
+use node::config::NodeData;
 use node::home::{HOME_VARIABLE, Home};
 use node::lock::Lock;
 use node::settings::Settings;
@@ -22,6 +23,16 @@ use crate::status::Status;
 const LOOK: Duration = Duration::from_millis(200);
 /// What a converge needs on top of its script's grace when it is told to end.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// Says why a converge is started: the node becomes one, or is to be one again.
+const INSTALL: &str = "install";
+/// It was due.
+const MAINTENANCE: &str = "maintenance";
+
+/// The node converges at each start of its machine, and not only at the first.
+const CONVERGE_ON_BOOT: &str = "cyclecloud.converge_on_boot";
+/// The node converges again and again.
+const MAINTENANCE_ENABLED: &str = "cyclecloud.maintenance_converge.enabled";
 
 /// Starts converges for one life of the node.
 pub(crate) struct Converger {
@@ -45,21 +56,34 @@ enum Outcome {
 impl Converger {
     /// Works until it is told to stop, and leaves no converge of its own behind.
     pub(crate) async fn run(mut self) {
+        let mut mode = INSTALL;
+        if self.progress.converged
+            && let Some(reason) = self.stale()
+        {
+            tracing::info!("{reason}; converging");
+            self.begin_anew();
+        }
         loop {
             if self.progress.converged {
-                self.status.set(Activity::Idle, None, None);
                 tokio::select! {
                     () = self.stop.cancelled() => return,
-                    () = self.wanted.notified() => self.begin_anew(),
+                    () = self.wanted.notified() => {
+                        mode = INSTALL;
+                        self.begin_anew();
+                    }
+                    // The node stays converged, whatever comes of it, until that has failed.
+                    () = self.maintenance() => mode = MAINTENANCE,
                 }
             }
-            match self.converge().await {
+            match self.converge(mode).await {
                 Outcome::Succeeded => {
                     self.progress.converged = true;
                     self.progress.failures = 0;
+                    self.progress.boot = node::host::boot_id();
                     self.save();
                 }
                 Outcome::Failed => {
+                    self.progress.converged = false;
                     self.progress.failures = self.progress.failures.saturating_add(1);
                     self.save();
                     if !self.pause().await {
@@ -71,6 +95,38 @@ impl Converger {
         }
     }
 
+    /// Why a node that was converged may not be it any more, when the daemon starts.
+    fn stale(&self) -> Option<&'static str> {
+        let root = self.settings().converge.cluster_init_root;
+        if !Home::tree_tie(&root).exists() {
+            return Some("the cluster-init tree is gone, as when an ephemeral disk was lost");
+        }
+        (self.progress.is_of_earlier_boot(node::host::boot_id().as_deref()) && self.is_true(CONVERGE_ON_BOOT))
+            .then_some("the machine was started anew")
+    }
+
+    /// Waits until the next converge of a node that is to be maintained; for ever when it is not.
+    async fn maintenance(&self) {
+        if !self.is_true(MAINTENANCE_ENABLED) {
+            self.status.set(Activity::Idle, None, None);
+            return std::future::pending().await;
+        }
+        let pause = self.settings().converge.maintenance_interval;
+        self.status
+            .set(Activity::Idle, None, after(self.clock.as_ref(), pause));
+        sleep(pause).await;
+    }
+
+    /// A switch of the node's configuration. A broken one is reported by the next converge.
+    fn is_true(&self, key: &str) -> bool {
+        NodeData::load(&self.home).is_ok_and(|data| data.is_true(key, false))
+    }
+
+    /// A broken settings file is reported by the converge; the daemon goes on without it.
+    fn settings(&self) -> Settings {
+        Settings::load(&self.home).unwrap_or_else(|_| Settings::defaults(&self.home))
+    }
+
     fn begin_anew(&mut self) {
         self.progress.converged = false;
         self.progress.failures = 0;
@@ -79,9 +135,8 @@ impl Converger {
 
     /// Waits for the next try; false when the daemon is to end.
     async fn pause(&mut self) -> bool {
-        // A broken settings file is reported by the converge; the pause must not depend on it.
-        let settings = Settings::load(&self.home).unwrap_or_else(|_| Settings::defaults(&self.home));
-        let pause = settings
+        let pause = self
+            .settings()
             .converge
             .retry
             .pause(self.progress.failures, node::random::fraction());
@@ -102,7 +157,7 @@ impl Converger {
         }
     }
 
-    async fn converge(&self) -> Outcome {
+    async fn converge(&self, mode: &str) -> Outcome {
         // One that a killed daemon, or somebody by hand, has started: its result is as good as ours.
         if let Some(holder) = Lock::holder(&self.home.converge_lock()) {
             tracing::info!("waiting for a converge that is at work: {holder}");
@@ -124,7 +179,7 @@ impl Converger {
                 Outcome::Failed
             };
         }
-        let mut child = match self.start() {
+        let mut child = match self.start(mode) {
             Ok(child) => child,
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -159,11 +214,11 @@ impl Converger {
         }
     }
 
-    fn start(&self) -> anyhow::Result<Background> {
-        let settings = Settings::load(&self.home).unwrap_or_else(|_| Settings::defaults(&self.home));
+    fn start(&self, mode: &str) -> anyhow::Result<Background> {
+        let settings = self.settings();
         let command = Command::new(self.program()?)
             .arg("converge")
-            .arg("--mode=install")
+            .arg(format!("--mode={mode}"))
             .inherit_environment()
             .env(HOME_VARIABLE, self.home.root())
             .current_dir(self.home.root())

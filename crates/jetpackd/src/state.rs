@@ -20,6 +20,9 @@ pub(crate) struct Progress {
     /// Converges that failed in a row.
     #[serde(default)]
     pub(crate) failures: u32,
+    /// The boot of the machine in which it was converged last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) boot: Option<String>,
 }
 
 impl Progress {
@@ -33,7 +36,16 @@ impl Progress {
                 cluster_session_id: cluster_session_id.to_owned(),
                 converged: false,
                 failures: 0,
+                boot: None,
             }))
+    }
+
+    /// Whether the machine was started anew since it was converged. False when nobody knows.
+    pub(crate) fn is_of_earlier_boot(&self, boot: Option<&str>) -> bool {
+        match (self.boot.as_deref(), boot) {
+            (Some(then), Some(now)) => then != now,
+            _ => false,
+        }
     }
 
     pub(crate) fn save(&self, home: &Home) -> Result<(), durable::Error> {
@@ -141,6 +153,16 @@ mod tests {
         progress.save(&home).unwrap();
         assert!(Progress::load(&home, "one").unwrap().converged);
         assert!(!Progress::load(&home, "two").unwrap().converged);
+    }
+
+    #[test]
+    fn a_boot_is_an_earlier_one_only_when_both_are_known() {
+        let (_folder, home) = home();
+        let mut progress = Progress::load(&home, "one").unwrap();
+        assert!(!progress.is_of_earlier_boot(Some("b")));
+        progress.boot = Some("a".to_owned());
+        assert!(progress.is_of_earlier_boot(Some("b")));
+        assert!(!progress.is_of_earlier_boot(Some("a")) && !progress.is_of_earlier_boot(None));
     }
 
     #[test]

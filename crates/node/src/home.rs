@@ -20,6 +20,7 @@ const DEFAULT_CLUSTER_INIT: &str = "/mnt/cluster-init";
 pub(crate) const OPEN_FILES: &str = "/proc/self/fd";
 pub(crate) const MACHINE_ID: &str = "/etc/machine-id";
 pub(crate) const PROC: &str = "/proc";
+pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Runs scripts that do not name an interpreter.
 pub(crate) const SHELL: &str = "/bin/sh";
 
@@ -235,6 +236,11 @@ impl Home {
         self.run().join("converge.json")
     }
 
+    /// The converges before the last one.
+    pub fn converge_history(&self) -> PathBuf {
+        self.run().join("converge-history.json")
+    }
+
     /// Held by the one converge that is at work.
     pub fn converge_lock(&self) -> PathBuf {
         self.run().join("converge.lock")
@@ -320,11 +326,17 @@ impl Home {
         self.logs().join("initialize.log")
     }
 
-    /// Output of a cluster-init script: `logs/cluster-init/PROJECT/SPEC/scripts/NAME.out`.
-    pub fn script_log(&self, project: &str, spec: &str, script: &str) -> PathBuf {
+    /// Output of a cluster-init script: `logs/cluster-init/PROJECT/SPEC/FOLDER/NAME.out`, where the folder is that of
+    /// the script in its spec, mostly `scripts`.
+    pub fn script_log(&self, project: &str, spec: &str, folder: &str, script: &str) -> PathBuf {
         let mut path = self.logs();
-        path.extend(["cluster-init", project, spec, "scripts"]);
+        path.extend(["cluster-init", project, spec, folder]);
         path.join(format!("{script}.out"))
+    }
+
+    /// The file that ties a cluster-init tree to the home. Without it the tree is new, or its disk was lost.
+    pub fn tree_tie(root: &Path) -> PathBuf {
+        root.join(".tree")
     }
 
     /// Root of the cluster-init tree, if the settings do not name another: `/mnt/cluster-init` for the
@@ -438,7 +450,7 @@ mod tests {
         assert_eq!(home.node_json(), Path::new("/opt/cycle/jetpack/config/node.json"));
         assert_eq!(home.default_cluster_init(), Path::new("/mnt/cluster-init"));
         assert_eq!(
-            home.script_log("slurm", "default", "00-x.sh"),
+            home.script_log("slurm", "default", "scripts", "00-x.sh"),
             Path::new("/opt/cycle/jetpack/logs/cluster-init/slurm/default/scripts/00-x.sh.out")
         );
         assert_eq!(Home::at("/opt/cycle/jetpack/"), home);

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::home::BOOT_ID;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
@@ -23,9 +24,21 @@ pub fn first_ipv4() -> Option<Ipv4Addr> {
     })
 }
 
+/// Names this boot of the machine: another id means that it was started anew. None when the system does not tell.
+pub fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string(BOOT_ID).ok()?;
+    let id = id.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_boot_has_one_id() {
+        assert!(boot_id().is_some_and(|id| boot_id() == Some(id)));
+    }
 
     #[test]
     fn the_host_name_is_short() {

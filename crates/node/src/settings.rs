@@ -87,6 +87,9 @@ pub struct ConvergeSettings {
     pub script_log_bytes: u64,
     /// `downloads`: how many files are fetched at the same time. Default 8.
     pub downloads: usize,
+    /// `maintenance_interval`: pause between converges of a node that is to be maintained
+    /// (`cyclecloud.maintenance_converge.enabled`). Default 20 minutes.
+    pub maintenance_interval: Duration,
     /// `cluster_init_root`: where projects are unpacked; else as [`Home::default_cluster_init`] says.
     pub cluster_init_root: PathBuf,
 }
@@ -159,6 +162,7 @@ impl Settings {
                 script_grace: Duration::from_secs(10),
                 script_log_bytes: 8 << 20,
                 downloads: 8,
+                maintenance_interval: Duration::from_secs(20 * 60),
                 cluster_init_root: home.default_cluster_init(),
             },
             metadata: MetadataSettings::default(),
@@ -232,6 +236,9 @@ impl Settings {
                 converge.script_log_bytes = number(entry, 4096, wrong)?;
             }
             ("converge", "downloads") => converge.downloads = number(entry, 1, wrong)?,
+            ("converge", "maintenance_interval") => {
+                converge.maintenance_interval = duration(entry, wrong)?;
+            }
             ("converge", "cluster_init_root") => {
                 if let Some(root) = text() {
                     // A relative path is meant from the home, wherever the program was started.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Level, Priority};
@@ -32,6 +33,15 @@ pub struct Installation {
     /// Seconds spent in each phase that ended, by the name of the phase.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub timings: BTreeMap<String, f64>,
+    /// Why it is run: `install`, `maintenance` or `manual`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// When the converge began, by the node's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// The scripts in the order in which they run; present once the converge has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ConvergeStep>,
     /// Host name of the machine, short form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
@@ -53,6 +63,53 @@ pub enum InstallationStatus {
     Ready,
     /// The converge failed; the node will try again.
     Failed,
+}
+
+/// One script of a converge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConvergeStep {
+    /// For instance `demo/execute/scripts/010-pull.sh`.
+    pub name: String,
+    /// How it stands.
+    pub state: StepState,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// How long it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+/// How a script of a converge stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepState {
+    /// Its turn has not come.
+    Planned,
+    /// It is at work.
+    Running,
+    /// It succeeded.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It was ended before it had done its work.
+    Stopped,
+    /// It was not run: mostly because it succeeded before.
+    Skipped,
+}
+
+impl StepState {
+    /// The word on the wire and for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 /// The phases of a converge, in their order (design, section 7).

@@ -7,7 +7,9 @@
 )]
 
 mod crash;
+mod machine;
 mod site;
+mod stages;
 mod sync;
 
 use std::fs;
@@ -52,7 +54,7 @@ async fn scripts_run_in_order_with_the_documented_environment() {
 
     assert_eq!(site.read("jetpack/ran"), "10\n9\ntwo\n");
     let (home, root) = (site.home.root().display(), site.root().display().to_string());
-    let out = site.output("demo/one/10-env.sh");
+    let out = site.output("demo/one/scripts/10-env.sh");
     let expected = format!(
         "CYCLECLOUD_BOOTSTRAP={home}/system/bootstrap\nCYCLECLOUD_HOME={home}\nCYCLECLOUD_PROJECT_NAME=demo\n\
          CYCLECLOUD_PROJECT_PATH={root}/demo\nCYCLECLOUD_PROJECT_VERSION=1.0.0\nCYCLECLOUD_SPEC_NAME=one\n\
@@ -226,7 +228,7 @@ async fn a_chatty_script_fills_no_disk() {
     );
     site.upload("demo").await;
     site.converge(&["demo:s"]).await.unwrap();
-    let out = site.output("demo/s/1.sh");
+    let out = site.output("demo/s/scripts/1.sh");
     assert!(out.len() <= 64 << 10 && out.contains("bytes left out") && out.ends_with("\nend\n"));
 }
 
@@ -238,8 +240,8 @@ async fn scripts_without_interpreter_and_python_scripts_run() {
     site.file("demo", "s", "scripts/helper.py", "raise SystemExit(1)\n");
     site.upload("demo").await;
     site.converge(&["demo:s"]).await.unwrap();
-    assert_eq!(site.output("demo/s/1.sh"), "shell \n");
-    assert_eq!(site.output("demo/s/2.py"), "python 2\n");
+    assert_eq!(site.output("demo/s/scripts/1.sh"), "shell \n");
+    assert_eq!(site.output("demo/s/scripts/2.py"), "python 2\n");
 }
 
 #[tokio::test]
@@ -277,8 +279,15 @@ async fn a_script_turned_off_on_the_machine_is_skipped_and_not_marked() {
 #[tokio::test]
 async fn a_second_converge_is_told_who_is_at_work() {
     let site = Site::new();
-    let session = Session::begin(&site.home, &site.machine, "jetpack converge", &SystemClock).unwrap();
-    let error = Session::begin(&site.home, &site.machine, "other", &SystemClock).unwrap_err();
+    let session = Session::begin(
+        &site.home,
+        &site.machine,
+        "manual",
+        "jetpack converge",
+        &SystemClock,
+    )
+    .unwrap();
+    let error = Session::begin(&site.home, &site.machine, "manual", "other", &SystemClock).unwrap_err();
     let BeginError::Busy(holder) = error else {
         panic!("{error}")
     };

@@ -27,12 +27,18 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let site = Self::at(folder.path());
-        fs::create_dir(site.locker_folder()).unwrap();
+        let site = Self::in_folder(folder.path());
         Self {
             folder: Some(folder),
             ..site
         }
+    }
+
+    /// A new site in an empty folder.
+    pub(crate) fn in_folder(top: &Path) -> Self {
+        let site = Self::at(top);
+        fs::create_dir(site.locker_folder()).unwrap();
+        site
     }
 
     /// A site that somebody else made.
@@ -69,7 +75,7 @@ impl Site {
     pub(crate) fn output(&self, script: &str) -> String {
         let mut parts = script.split('/');
         let mut part = || parts.next().unwrap();
-        fs::read_to_string(self.home.script_log(part(), part(), part())).unwrap()
+        fs::read_to_string(self.home.script_log(part(), part(), part(), part())).unwrap()
     }
 
     /// An executable script of a project.
@@ -153,7 +159,14 @@ impl Site {
             node: &self.node.as_object().unwrap().clone().into(),
             options: self.options.clone(),
         };
-        let session = Session::begin(&self.home, &self.machine, "jetpack converge", &SystemClock).unwrap();
+        let session = Session::begin(
+            &self.home,
+            &self.machine,
+            "manual",
+            "jetpack converge",
+            &SystemClock,
+        )
+        .unwrap();
         session.run(&plan, reporter, stop).await
     }
 }

@@ -66,7 +66,7 @@ async fn without_a_version_the_newest_is_taken() {
     site.run(&specs, &mut Said::default(), &Stop::new())
         .await
         .unwrap();
-    assert_eq!(site.output("demo/s/1.sh"), "1.0.0\n");
+    assert_eq!(site.output("demo/s/scripts/1.sh"), "1.0.0\n");
     specs[0].project = "none".to_owned();
     let error = failure(site.run(&specs, &mut Said::default(), &Stop::new()).await);
     assert!(

@@ -48,6 +48,16 @@ pub(crate) enum Mode {
     Maintenance,
 }
 
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Install => "install",
+            Self::Maintenance => "maintenance",
+        }
+    }
+}
+
 /// Converges once. Fails when another converge is at work.
 pub(crate) fn run(args: &ConvergeArgs) -> anyhow::Result<()> {
     let home = context::initialized_home()?;
@@ -60,7 +70,13 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
     let stop = Stop::new();
     context::stop_on_signal(&stop)?;
     let machine = Machine::this();
-    let session = Session::begin(home, &machine, "jetpack converge", &SystemClock);
+    let session = Session::begin(
+        home,
+        &machine,
+        args.mode.as_str(),
+        "jetpack converge",
+        &SystemClock,
+    );
     let mut session = match session {
         Err(error @ BeginError::Busy(_)) => return Err(error).hint("`jetpack status` shows how far it is"),
         session => session?,

@@ -75,6 +75,8 @@ impl Reporter for Telling {
             Event::ScriptSkipped { script, reason } => Some(match reason {
                 SkipReason::Succeeded => format!("{} has already run successfully", script.step()),
                 SkipReason::NotExecutable => format!("{} is not executable and is left out", script.step()),
+                SkipReason::Windows => format!("{} is for Windows and is left out", script.step()),
+                SkipReason::IsScript => format!("{} is run as one of the scripts", script.step()),
             }),
             Event::Ready => Some(format!("ready: {}", timings(progress))),
             Event::Stopped => Some("stopped".to_owned()),
