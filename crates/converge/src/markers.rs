@@ -143,6 +143,37 @@ impl Markers {
         Ok(valid)
     }
 
+    /// What [`Markers::has`] would say after [`Markers::open`], without putting anything right.
+    pub(crate) fn peek(
+        root: &Path,
+        home: &Home,
+        machine: &Machine,
+        script: &Script,
+        sha256: Option<&str>,
+    ) -> Result<bool, MarkerError> {
+        let markers = Self {
+            beside: beside(root),
+            copies: home.markers(),
+            machine: machine.clone(),
+        };
+        let tree: Option<Tie> = durable::read_json(&Home::tree_tie(root)).unwrap_or_default();
+        let known: Option<Tie> = durable::read_json(&markers.copies.join(TIE)).unwrap_or_default();
+        let (path, copy) = markers.paths(script);
+        let path = match (tree, known.filter(|tie| !tie.machine.is_other_than(machine))) {
+            (Some(tree), Some(known)) if tree.id == known.id => path,
+            (None, Some(_)) => copy,
+            _ => return Ok(false),
+        };
+        match (fs::read(&path), sha256) {
+            (Ok(text), _) if text.trim_ascii().is_empty() => Ok(path.starts_with(root)),
+            (Ok(text), Some(sha256)) => Ok(markers.counts(&text, sha256)),
+            // What is in the locker is not known before it is downloaded.
+            (Ok(_), None) => Ok(false),
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            (Err(error), _) => Err(MarkerError::io("read", &path)(error)),
+        }
+    }
+
     fn counts(&self, text: &[u8], sha256: &str) -> bool {
         serde_json::from_slice(text).is_ok_and(|marker: Marker| {
             marker.sha256.eq_ignore_ascii_case(sha256) && !marker.machine.is_other_than(&self.machine)

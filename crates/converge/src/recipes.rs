@@ -3,13 +3,15 @@
 use node::config::{NodeData, run_list};
 use protocol::ConvergeFailure;
 
-use crate::sync::Synced;
-
 /// Fails when there are recipes to run: a node whose recipes did not run is not what its template says.
 /// `cyclecloud.enable_chef = false` turns recipes off, as everywhere.
-pub(crate) fn check(node: &NodeData, synced: &[Synced]) -> Result<(), Box<ConvergeFailure>> {
+/// `of_specs` are those that the specs want.
+pub(crate) fn check<'a>(
+    node: &NodeData,
+    of_specs: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Box<ConvergeFailure>> {
     let mut entries = node.get("run_list").map(run_list).unwrap_or_default();
-    entries.extend(synced.iter().flat_map(|spec| spec.run_list.iter().cloned()));
+    entries.extend(of_specs.into_iter().map(str::to_owned));
     if entries.is_empty() || !node.is_true("cyclecloud.enable_chef", true) {
         return Ok(());
     }
@@ -39,7 +41,7 @@ mod tests {
     #[test]
     fn a_run_list_is_a_failure_that_names_it() {
         let node = node(json!({"run_list": "recipe[a], role[b]"}));
-        let failure = check(&node, &[]).unwrap_err();
+        let failure = check(&node, []).unwrap_err();
         assert!(failure.message.ends_with("`recipe[a], role[b]`"), "{failure:?}");
     }
 
@@ -47,8 +49,8 @@ mod tests {
     fn recipes_that_are_turned_off_are_no_failure() {
         for off in [json!(false), json!("False")] {
             let node = node(json!({"run_list": ["recipe[a]"], "cyclecloud": {"enable_chef": off}}));
-            check(&node, &[]).unwrap();
+            check(&node, []).unwrap();
         }
-        check(&node(json!({"run_list": []})), &[]).unwrap();
+        check(&node(json!({"run_list": []})), []).unwrap();
     }
 }

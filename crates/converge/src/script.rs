@@ -181,15 +181,7 @@ impl Script {
 
     /// SHA-256 of its content.
     pub(crate) fn sha256(&self) -> io::Result<String> {
-        let mut file = File::open(&self.path)?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hex(&hash.finalize())),
-                length => hash.update(&buffer[..length]),
-            }
-        }
+        sum(&self.path)
     }
 
     /// The script as it is started: in its own folder, with the documented environment.
@@ -219,6 +211,19 @@ impl Script {
                 .and_then(|mut file| file.read_exact(&mut start))
                 .is_ok()
             && start != *b"#!"
+    }
+}
+
+/// SHA-256 of the content of a file, hex.
+pub(crate) fn sum(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
+            length => hash.update(&buffer[..length]),
+        }
     }
 }
 

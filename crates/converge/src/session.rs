@@ -176,7 +176,8 @@ impl<'a> Session<'a> {
             for spec in &synced {
                 self.tell(&spec.event(), reporter);
             }
-            recipes::check(plan.node, &synced).inspect_err(|_| {
+            let run_list = synced.iter().flat_map(|spec| &spec.run_list);
+            recipes::check(plan.node, run_list.map(String::as_str)).inspect_err(|_| {
                 self.end_phase();
                 self.ledger.phase = Phase::Recipes;
             })?;

@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use serde::{Deserialize, Serialize};
 
 /// The stamp's name, hidden from those who list the spec.
-const STAMP: &str = ".sync.json";
+pub(crate) const STAMP: &str = ".sync.json";
 
 /// What a spec's folder holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

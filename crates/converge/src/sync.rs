@@ -57,13 +57,13 @@ impl Synced {
 }
 
 /// One spec that is in its locker.
-struct Found {
+pub(crate) struct Found {
     locker: Locker,
-    run_list: Vec<String>,
-    version: String,
-    files: Vec<SpecFile>,
-    digest: Option<String>,
-    stage: Stage,
+    pub(crate) run_list: Vec<String>,
+    pub(crate) version: String,
+    pub(crate) files: Vec<SpecFile>,
+    pub(crate) digest: Option<String>,
+    pub(crate) stage: Stage,
 }
 
 /// Downloads what has changed. First everything is looked up, so that a missing project changes nothing
@@ -107,7 +107,7 @@ pub(crate) async fn run(plan: &Plan<'_>) -> Result<Vec<Synced>, Box<ConvergeFail
 }
 
 /// Finds every spec in its locker; those that are optional may be missing.
-async fn look_up<'a>(
+pub(crate) async fn look_up<'a>(
     plan: &Plan<'a>,
 ) -> Result<Vec<(&'a ClusterInitSpec, Option<Arc<Found>>)>, Box<ConvergeFailure>> {
     let mut manifests = HashMap::new();

@@ -152,8 +152,11 @@ pub(crate) enum Command {
     /// until it changes.
     #[command(after_help = "Examples:
   jetpack converge
+  jetpack converge --dry-run             what would change, and which scripts would run
   jetpack converge --cluster-init        only run the scripts that are there
-  jetpack converge --rerun-scripts       also those that succeeded before")]
+  jetpack converge --rerun-scripts       also those that succeeded before
+  jetpack converge --project . --spec execute --config slurm.version=23.11 --sandbox
+                                         run a project from its folder, and leave no trace")]
     Converge(converge::ConvergeArgs),
 
     /// Print what this machine is: platform, kernel, processors, memory, addresses, file systems

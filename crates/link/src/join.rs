@@ -195,7 +195,17 @@ impl Membership {
         Ok(configuration)
     }
 
-    /// Writes `config/node.json`: what the server gave, what the machine is, and what the node adds.
+    /// The data of this node: what the server gave, what the machine is, and what the node adds.
+    pub fn node_data(&self, home: &Home, configuration: &NodeConfiguration, facts: &Facts) -> NodeData {
+        let credential = Credential {
+            url: self.url.clone(),
+            username: configuration.node_id.clone(),
+            password: self.identity.secret.clone(),
+        };
+        NodeData::assemble(&configuration.configuration, home, facts, &credential)
+    }
+
+    /// Writes `config/node.json`, the [`Membership::node_data`].
     ///
     /// # Errors
     /// When it cannot be written; the old one is untouched then.
@@ -205,17 +215,21 @@ impl Membership {
         configuration: &NodeConfiguration,
         facts: &Facts,
     ) -> Result<NodeData, Error> {
-        let credential = Credential {
-            url: self.url.clone(),
-            username: configuration.node_id.clone(),
-            password: self.identity.secret.clone(),
-        };
-        let data = NodeData::assemble(&configuration.configuration, home, facts, &credential);
+        let data = self.node_data(home, configuration, facts);
         data.save(home)?;
         Ok(data)
     }
 
-    fn keep(&self, home: &Home, clock: &dyn Clock, configuration: &NodeConfiguration) -> Result<(), Error> {
+    /// Keeps a configuration as [`Membership::join`] does.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn keep(
+        &self,
+        home: &Home,
+        clock: &dyn Clock,
+        configuration: &NodeConfiguration,
+    ) -> Result<(), Error> {
         let saved = Saved {
             version: VERSION,
             userdata: self.userdata.clone(),

@@ -114,6 +114,7 @@ pub struct Command {
     tail_bytes: usize,
     tee: Option<Tee>,
     on_start: Option<OnStart>,
+    inherit_output: bool,
 }
 
 impl Command {
@@ -131,6 +132,7 @@ impl Command {
             tail_bytes: 4096,
             tee: None,
             on_start: None,
+            inherit_output: false,
         }
     }
 
@@ -196,6 +198,12 @@ impl Command {
         self
     }
 
+    /// Lets it write to our own standard output and standard error, as a part of ourselves. Nothing of it is captured.
+    pub fn inherit_output(mut self) -> Self {
+        self.inherit_output = true;
+        self
+    }
+
     /// Tells which process it became, before [`Command::run`] waits for it.
     pub fn on_start(mut self, tell: impl Fn(&Process) + Send + Sync + 'static) -> Self {
         self.on_start = Some(OnStart(Arc::new(tell)));
@@ -229,7 +237,11 @@ impl Command {
         let attempt = |program: &OsStr, args: &[&OsStr]| {
             retry_while_busy(|| {
                 let mut command = self.prepare(program, args);
-                command.stdout(output.try_clone()?).stderr(output.try_clone()?);
+                if self.inherit_output {
+                    command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+                } else {
+                    command.stdout(output.try_clone()?).stderr(output.try_clone()?);
+                }
                 spawn(command)
             })
         };

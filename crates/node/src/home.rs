@@ -51,6 +51,19 @@ impl Root {
     }
 }
 
+/// Folders that every system has and that little is in: one of them becomes the place of a sandbox.
+pub(crate) const SCRATCH: [&str; 4] = ["/mnt", "/media", "/srv", "/tmp"];
+pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Devices that programs may expect and that can do no harm.
+pub(crate) const HARMLESS_DEVICES: [&str; 6] = [
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/tty",
+    "/dev/urandom",
+    "/dev/zero",
+];
+
 /// A folder of the home that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -86,6 +99,11 @@ impl Home {
             Some(root) if !root.is_empty() => Ok(Self::at(std::path::absolute(root)?)),
             _ => Ok(Self::at(DEFAULT_HOME)),
         }
+    }
+
+    /// The home of a machine that nobody has told otherwise: `/opt/cycle/jetpack`.
+    pub fn standard() -> Self {
+        Self::at(DEFAULT_HOME)
     }
 
     /// The home at a given place.

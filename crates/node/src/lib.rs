@@ -32,6 +32,7 @@ mod python;
 pub mod python_package;
 pub mod random;
 pub mod run_on_shutdown;
+pub mod sandbox;
 mod seek;
 pub mod settings;
 pub mod socket;

@@ -64,6 +64,16 @@ const PREPARATION: Duration = Duration::from_secs(60);
 /// # Errors
 /// When a file or a folder cannot be written.
 pub fn install(home: &Home) -> Result<(), durable::Error> {
+    write(home)?;
+    prepare(home);
+    Ok(())
+}
+
+/// As [`install`], but the launcher makes its environment only when it is called. For homes that do not live long.
+///
+/// # Errors
+/// As [`install`].
+pub fn write(home: &Home) -> Result<(), durable::Error> {
     let bin = home.embedded_bin();
     let package = home.python_library().join("jetpack");
     make_folder(&bin)?;
@@ -85,9 +95,7 @@ pub fn install(home: &Home) -> Result<(), durable::Error> {
     for (name, text) in MODULES.into_iter().chain([(VERSION_MODULE, version.as_str())]) {
         update(&package.join(name), 0o644, text)?;
     }
-    remove_others(&package)?;
-    prepare(home);
-    Ok(())
+    remove_others(&package)
 }
 
 /// Modules of an earlier version would still be found.

@@ -6,8 +6,10 @@
 pub mod exit;
 mod parse;
 mod report;
+mod status_line;
 mod table;
 
 pub use parse::{parse, usage_error};
-pub use report::{Hinted, ResultExt, chain, finish, note, out, warn};
+pub use report::{Hinted, Reported, ResultExt, chain, finish, note, out, warn};
+pub use status_line::StatusLine;
 pub use table::Table;

@@ -28,6 +28,18 @@ impl Error for Hinted {
     }
 }
 
+/// A failure of a program of ours that has said itself what is wrong: [`finish`] adds nothing to it.
+#[derive(Debug)]
+pub struct Reported;
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a program that was started failed and said why")
+    }
+}
+
+impl Error for Reported {}
+
 /// Adds advice to results.
 pub trait ResultExt<T> {
     /// Adds a `Hint:` line to the report of this error. Of several, the outermost is printed.
@@ -80,6 +92,9 @@ pub fn finish(result: anyhow::Result<()>, verbose: bool) -> ExitCode {
     }
     if let Some(usage) = error.downcast_ref::<clap::Error>() {
         return crate::parse::report(usage);
+    }
+    if error.is::<Reported>() {
+        return ExitCode::from(exit::FAILED);
     }
     let mut stderr = anstream::stderr().lock();
     // Nobody is left to tell if stderr itself is closed.

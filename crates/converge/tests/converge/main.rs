@@ -8,6 +8,7 @@
 
 mod crash;
 mod machine;
+mod preview;
 mod site;
 mod stages;
 mod sync;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use converge::{ConvergeError, Event, Options, Plan, Progress, Reporter, Session};
+use converge::{ConvergeError, Event, Options, Plan, Preview, Progress, Reporter, Session};
 use locker::{Access, Locker};
 use node::clock::SystemClock;
 use node::command::Stop;
+use node::config::NodeData;
 use node::home::Home;
 use node::identity::Machine;
 use node::settings::{ConvergeSettings, Settings};
@@ -144,21 +145,43 @@ impl Site {
         Ok(said.0)
     }
 
+    pub(crate) async fn preview(&self, specs: &[&str]) -> Result<Preview, ConvergeError> {
+        let specs = self.specs(specs);
+        let lockers = self.lockers();
+        let node = self.node.as_object().unwrap().clone().into();
+        Ok(self.plan(&specs, &lockers, &node).preview().await?)
+    }
+
+    fn lockers(&self) -> BTreeMap<String, Locker> {
+        BTreeMap::from([("local".to_owned(), self.locker())])
+    }
+
+    fn plan<'a>(
+        &'a self,
+        specs: &'a [ClusterInitSpec],
+        lockers: &'a BTreeMap<String, Locker>,
+        node: &'a NodeData,
+    ) -> Plan<'a> {
+        Plan {
+            home: &self.home,
+            settings: &self.settings,
+            machine: &self.machine,
+            specs,
+            lockers,
+            node,
+            options: self.options.clone(),
+        }
+    }
+
     pub(crate) async fn run(
         &self,
         specs: &[ClusterInitSpec],
         reporter: &mut dyn Reporter,
         stop: &Stop,
     ) -> Result<(), ConvergeError> {
-        let plan = Plan {
-            home: &self.home,
-            settings: &self.settings,
-            machine: &self.machine,
-            specs,
-            lockers: &BTreeMap::from([("local".to_owned(), self.locker())]),
-            node: &self.node.as_object().unwrap().clone().into(),
-            options: self.options.clone(),
-        };
+        let lockers = self.lockers();
+        let node = self.node.as_object().unwrap().clone().into();
+        let plan = self.plan(specs, &lockers, &node);
         let session = Session::begin(
             &self.home,
             &self.machine,

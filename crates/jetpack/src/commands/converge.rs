@@ -1,21 +1,23 @@
 //! `jetpack converge`.
 
-use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
+use clap::{Args, ValueEnum};
 use converge::{BeginError, ConvergeError, Options, Plan, Session};
 use link::join::Membership;
 use locker::Locker;
 use node::clock::SystemClock;
-use node::command::{Stop, Tee};
-use node::config::NodeData;
+use node::command::Stop;
+use node::config::{Facts, NodeData};
 use node::home::Home;
 use node::identity::Machine;
 use node::settings::Settings;
 use protocol::{ConvergeFailure, NodeConfiguration, Phase};
 use terminal::ResultExt;
 
+use super::local;
 use super::progress::Telling;
 use crate::{context, node_data};
 
@@ -35,6 +37,34 @@ pub(crate) struct ConvergeArgs {
     /// Why it is run; jetpackd says install
     #[arg(long, value_enum, value_name = "MODE", default_value = "manual")]
     pub(crate) mode: Mode,
+
+    /// Only say what would be downloaded and which scripts would run
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Run the project in this folder, without a server and in a home of its own; may be repeated
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["cluster_init", "rerun_scripts", "mode"])]
+    pub(crate) project: Vec<PathBuf>,
+
+    /// With --project: run this spec, or PROJECT:SPEC, and not `default`; may be repeated
+    #[arg(long, value_name = "SPEC", requires = "project")]
+    pub(crate) spec: Vec<String>,
+
+    /// With --project: a key of the node's configuration, for `jetpack config`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", requires = "project")]
+    pub(crate) config: Vec<String>,
+
+    /// With --project: run in an overlay of this machine, so that nothing of it remains
+    #[arg(long, requires = "project")]
+    pub(crate) sandbox: bool,
+
+    /// With --project: do not remove the home afterwards, and say where it is
+    #[arg(long, requires = "project", conflicts_with = "sandbox")]
+    pub(crate) keep: bool,
+
+    /// This process is in the sandbox
+    #[arg(long, hide = true, requires = "project", conflicts_with = "sandbox")]
+    pub(crate) in_sandbox: bool,
 }
 
 /// Why a converge is run.
@@ -60,8 +90,14 @@ impl Mode {
 
 /// Converges once. Fails when another converge is at work.
 pub(crate) fn run(args: &ConvergeArgs) -> anyhow::Result<()> {
+    if !args.project.is_empty() {
+        return local::run(args);
+    }
     let home = context::initialized_home()?;
     let settings = context::settings(&home)?;
+    if args.dry_run {
+        return context::with_runtime(preview(args, &home, &settings));
+    }
     context::start_log(&home, &settings);
     context::with_runtime(converge(args, &home, &settings))
 }
@@ -116,7 +152,7 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
             sync: !args.cluster_init,
             rerun_scripts: args.rerun_scripts,
             // The daemon reads the files that hold the output; people want to see it.
-            tee: (args.mode == Mode::Manual).then(|| Tee::new(show)),
+            tee: (args.mode == Mode::Manual).then(|| telling.screen.tee()),
         },
     };
     match session.run(&plan, &mut telling, &stop).await {
@@ -127,16 +163,54 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
             }
             Ok(())
         }
-        Err(ConvergeError::Failed(failure)) => {
-            let recommendation = failure.recommendation.clone();
-            let error = anyhow!("{}", failure.message);
-            match recommendation {
-                Some(recommendation) => Err(error).hint(recommendation),
-                None => Err(error),
-            }
-        }
+        Err(ConvergeError::Failed(failure)) => Err(failed(*failure)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A failure as the error of the command, with its advice.
+pub(crate) fn failed(failure: ConvergeFailure) -> anyhow::Error {
+    let error = anyhow!("{}", failure.message);
+    match failure.recommendation {
+        Some(recommendation) => match Err::<(), _>(error).hint(recommendation) {
+            Err(error) => error,
+            Ok(()) => anyhow!("{}", failure.message),
+        },
+        None => error,
+    }
+}
+
+/// Says what a converge would do. Nothing is written, not even what the server says.
+async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyhow::Result<()> {
+    let mut membership = context::membership(home, settings)?;
+    let configuration = if args.cluster_init {
+        last_known(&membership, home)?
+    } else {
+        membership.pin(home, settings).await?;
+        membership
+            .joining_api()?
+            .fetch_configuration(&membership.userdata)
+            .await?
+    };
+    let facts = Facts {
+        version: node::version(),
+        ..Facts::default()
+    };
+    let plan = Plan {
+        home,
+        settings: &settings.converge,
+        machine: &Machine::this(),
+        specs: &configuration.cluster_init_specs,
+        lockers: &lockers(&membership, &configuration)?,
+        node: &membership.node_data(home, &configuration, &facts),
+        options: Options {
+            sync: !args.cluster_init,
+            rerun_scripts: args.rerun_scripts,
+            tee: None,
+        },
+    };
+    let preview = plan.preview().await.map_err(|failure| failed(*failure))?;
+    Ok(terminal::out(super::preview::text(&preview))?)
 }
 
 /// Runs the tests of a cluster in test mode. The node is ready whatever they say; the server is told.
@@ -162,21 +236,22 @@ async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
     } else {
         fetch(&mut membership, home, settings).await?
     };
-    let lockers = configuration
-        .lockers
-        .iter()
-        .map(|(name, locker)| {
-            Ok((
-                name.clone(),
-                context::open_locker(&membership, &configuration, locker)?,
-            ))
-        })
-        .collect::<anyhow::Result<_>>()?;
     Ok(Prepared {
-        lockers,
+        lockers: lockers(&membership, &configuration)?,
         data: node_data::refresh(home, &membership, &configuration).await?,
         configuration,
     })
+}
+
+fn lockers(
+    membership: &Membership,
+    configuration: &NodeConfiguration,
+) -> anyhow::Result<BTreeMap<String, Locker>> {
+    let lockers = configuration.lockers.iter().map(|(name, locker)| {
+        let locker = context::open_locker(membership, configuration, locker)?;
+        Ok((name.clone(), locker))
+    });
+    lockers.collect()
 }
 
 /// Asks the server; while it is away, what it said last holds.
@@ -209,9 +284,4 @@ fn last_known(membership: &Membership, home: &Home) -> anyhow::Result<NodeConfig
     known
         .context("this node has never fetched its configuration")
         .hint("`jetpack converge` does")
-}
-
-fn show(output: &[u8]) {
-    // A closed terminal does not end a script.
-    let _ = terminal::out(String::from_utf8_lossy(output));
 }

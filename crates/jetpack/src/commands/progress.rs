@@ -1,126 +1,80 @@
-//! Telling the server and the person at the terminal how a converge goes.
+//! Telling the server how a converge goes.
 
 use std::time::Duration;
 
-use converge::{Event, Progress, Reporter, SkipReason};
+use converge::{Event, Progress, Reporter};
 use link::local;
 use link::outbox::{Outbox, Sender};
 use node::clock::{Clock, SystemClock};
 use node::home::Home;
 use node::host;
-use protocol::MessageType;
+use protocol::{Installation, MessageType};
+use tokio::task::JoinHandle;
 
-/// Puts each step into the outbox, knocks at the daemon, and writes a line for people.
+use super::screen::Screen;
+
+/// A script that runs longer is reported when it begins. Of the others the last message gives the times; a message for
+/// each would cost more than the script.
+const WORTH_TELLING: Duration = Duration::from_millis(250);
+
+/// Shows each step on the screen, puts those that concern the server into the outbox, and knocks at the daemon. To be used
+/// in a runtime.
 pub(crate) struct Telling {
+    pub(crate) screen: Screen,
     home: Home,
-    outbox: Outbox,
     /// Who speaks; known better once the node has joined.
     pub(crate) sender: Sender,
+    /// Tells that a script runs, if it still does.
+    pending: Option<JoinHandle<()>>,
 }
 
 impl Telling {
     pub(crate) fn new(home: &Home, sender: Sender) -> Self {
         Self {
+            screen: Screen::default(),
             home: home.clone(),
-            outbox: Outbox::new(home.outbox()),
             sender,
+            pending: None,
         }
     }
 
-    fn send(&self, event: &Event<'_>, progress: &Progress) {
+    fn message(event: &Event<'_>, progress: &Progress) -> Installation {
         let ipv4 = host::first_ipv4().map(|address| address.to_string());
-        let message = progress.installation(event, host::short_hostname(), ipv4);
-        let sent = self.outbox.enqueue(
-            &self.sender,
-            SystemClock.now(),
-            MessageType::Installation,
-            &message,
-        );
-        match sent {
-            Ok(_) => local::knock(&self.home.jetpackd_socket()),
-            // The converge itself matters more than that the server hears of it.
-            Err(error) => terminal::warn(format_args!(
-                "the server is not told: {}",
-                terminal::chain(&error)
-            )),
-        }
+        progress.installation(event, host::short_hostname(), ipv4)
+    }
+}
+
+fn send(home: &Home, sender: &Sender, message: &Installation) {
+    let outbox = Outbox::new(home.outbox());
+    match outbox.enqueue(sender, SystemClock.now(), MessageType::Installation, message) {
+        Ok(_) => local::knock(&home.jetpackd_socket()),
+        // The converge itself matters more than that the server hears of it.
+        Err(error) => terminal::warn(format_args!(
+            "the server is not told: {}",
+            terminal::chain(&error)
+        )),
     }
 }
 
 impl Reporter for Telling {
     fn report(&mut self, event: &Event<'_>, progress: &Progress) {
-        let line = match event {
-            Event::PhaseStarted => Some(format!("{}: started", progress.phase.as_str())),
-            Event::Synced { spec, downloaded } => Some(match downloaded {
-                Some(files) => format!("{}:{}: {files} files downloaded", spec.project, spec.spec),
-                None => format!("{}:{}: unchanged", spec.project, spec.spec),
-            }),
-            Event::SpecMissing { spec } => Some(format!(
-                "{}:{}: optional and not in its locker",
-                spec.project, spec.spec
-            )),
-            Event::ScriptStarted { script } => Some(format!(
-                "Executing cluster-init script: {}",
-                script.path.display()
-            )),
-            Event::ScriptEnded {
-                script,
-                ended,
-                duration,
-            } => Some(if ended.success() {
-                format!("{} ran successfully in {}", script.step(), seconds(*duration))
-            } else {
-                format!("{} {ended} after {}", script.step(), seconds(*duration))
-            }),
-            Event::ScriptSkipped { script, reason } => Some(match reason {
-                SkipReason::Succeeded => format!("{} has already run successfully", script.step()),
-                SkipReason::NotExecutable => format!("{} is not executable and is left out", script.step()),
-                SkipReason::Windows => format!("{} is for Windows and is left out", script.step()),
-                SkipReason::IsScript => format!("{} is run as one of the scripts", script.step()),
-            }),
-            Event::Ready => Some(format!("ready: {}", timings(progress))),
-            Event::Stopped => Some("stopped".to_owned()),
-            // The error of the command says it.
-            Event::Failed { .. } => None,
-            _ => None,
-        };
-        if let Some(line) = line {
-            tracing::info!("{line}");
-            // A closed terminal does not end a converge.
-            let _ = terminal::out(format_args!("{line}\n"));
+        if let Some(pending) = self.pending.take() {
+            pending.abort();
         }
-        if let Event::Failed { failure } = event {
-            tracing::error!("{}", failure.message);
-        }
-        let concerns_server = matches!(
-            event,
-            Event::PhaseStarted | Event::ScriptStarted { .. } | Event::Failed { .. } | Event::Ready
-        );
-        if concerns_server {
-            self.send(event, progress);
+        self.screen.report(event, progress);
+        match event {
+            Event::ScriptStarted { .. } => {
+                let (home, sender) = (self.home.clone(), self.sender.clone());
+                let message = Self::message(event, progress);
+                self.pending = Some(tokio::spawn(async move {
+                    tokio::time::sleep(WORTH_TELLING).await;
+                    send(&home, &sender, &message);
+                }));
+            }
+            Event::PhaseStarted | Event::Failed { .. } | Event::Ready => {
+                send(&self.home, &self.sender, &Self::message(event, progress));
+            }
+            _ => {}
         }
     }
-}
-
-/// `3.2 s`.
-pub(crate) fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
-}
-
-/// `configure 0.1 s, sync 0.3 s`, in the order of the phases.
-pub(crate) fn timings(progress: &Progress) -> String {
-    describe(&progress.timings)
-}
-
-pub(crate) fn describe(timings: &std::collections::BTreeMap<String, f64>) -> String {
-    let order = ["configure", "sync", "recipes", "cluster-init", "deferred"];
-    let parts: Vec<String> = order
-        .iter()
-        .filter_map(|phase| {
-            timings
-                .get(*phase)
-                .map(|seconds| format!("{phase} {seconds:.1} s"))
-        })
-        .collect();
-    parts.join(", ")
 }

@@ -13,7 +13,7 @@ use node::home::Home;
 use node::settings::{IdentitySettings, Settings};
 use serde::Serialize;
 
-use super::progress;
+use super::screen;
 use crate::context;
 
 #[derive(Debug, Args)]
@@ -209,7 +209,7 @@ fn converge(report: &Report, now: Timestamp) -> Vec<String> {
             "running for {}{attempt}, at {at}",
             length(now.duration_since(ledger.started))
         ),
-        Status::Ready => format!("ready, {ended}: {}", progress::describe(&ledger.timings)),
+        Status::Ready => format!("ready, {ended}: {}", screen::timings(&ledger.timings)),
         Status::Failed => format!("failed {ended}{attempt}, at {at}"),
         Status::Stopped => format!("stopped {ended}{attempt}, at {at}"),
         Status::Interrupted => format!("interrupted{attempt}, at {at}"),

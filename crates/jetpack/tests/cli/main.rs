@@ -9,6 +9,7 @@ mod config;
 mod facts;
 mod home;
 mod keepalive;
+mod local;
 mod offline;
 mod props;
 mod python;
