@@ -71,9 +71,9 @@ fn condition(held: &HeldCondition) -> Value {
     })
 }
 
-/// Adds what a node told of itself: `Properties`, and `Tests` with one member for each spec.
+/// Adds what a node told of itself: `Properties`, `Tests` with one member for each spec, and `Converges`, the newest first.
 pub(super) fn add_documents(record: &mut NodeRecord, documents: Vec<Document>) {
-    let (mut properties, mut tests) = (json!({}), Map::new());
+    let (mut properties, mut tests, mut converges) = (json!({}), Map::new(), Vec::new());
     for document in documents {
         match document.kind {
             DocumentKind::Properties => properties = document.body,
@@ -82,10 +82,12 @@ pub(super) fn add_documents(record: &mut NodeRecord, documents: Vec<Document>) {
                 body["time"] = json!(document.time);
                 tests.insert(document.name, body);
             }
+            DocumentKind::Converge => converges.insert(0, document.body),
         }
     }
     record.insert("Properties".to_owned(), properties);
     record.insert("Tests".to_owned(), Value::Object(tests));
+    record.insert("Converges".to_owned(), Value::Array(converges));
 }
 
 /// The record of an array.

@@ -48,6 +48,10 @@ pub fn apply(node: &mut Node, message: &Incoming, then: &mut Consequences, now: 
         MessageType::Installation => {
             if let Some(report) = data::<Installation>(node, envelope, events, now) {
                 let is_newest = is_current && envelope.sequence > node.last_sequence;
+                if is_newest {
+                    then.documents
+                        .extend(reports::converge(&report, envelope.timestamp));
+                }
                 installation::install(node, envelope, report, is_newest, events, now);
             }
         }

@@ -1,7 +1,7 @@
 //! What nodes tell of themselves: conditions, properties, results of tests.
 
 use jiff::Timestamp;
-use protocol::{Condition, ConditionStatus, Level, Priority, Properties, TestReport};
+use protocol::{Condition, ConditionStatus, Installation, Level, Priority, Properties, TestReport};
 use serde_json::Value;
 
 use super::message::cut;
@@ -12,6 +12,8 @@ use crate::store::{Document, DocumentKind, HeldCondition, NewEvent, Node};
 const MAX_CONDITIONS: usize = 200;
 /// Most failed tests that are kept of a report.
 const MAX_FAILURES: usize = 200;
+/// Most scripts that are kept of a converge.
+const MAX_STEPS: usize = 1000;
 /// Longest name of a condition, in bytes.
 const MAX_NAME: usize = 256;
 
@@ -107,6 +109,23 @@ pub(super) fn tests(mut report: TestReport, time: Timestamp) -> Option<Document>
     Some(Document {
         kind: DocumentKind::Tests,
         name: cut(&format!("{}:{}", report.project, report.spec)),
+        time,
+        body: serde_json::to_value(report).ok()?,
+    })
+}
+
+/// How a converge stands. Each message about it replaces the one before; none for nodes that do not say when it began.
+pub(super) fn converge(report: &Installation, time: Timestamp) -> Option<Document> {
+    let started = report.started?;
+    let mut report = report.clone();
+    report.steps.truncate(MAX_STEPS);
+    if let Some(failure) = &mut report.failure {
+        failure.message = cut(&failure.message);
+        failure.output = cut(&failure.output);
+    }
+    Some(Document {
+        kind: DocumentKind::Converge,
+        name: format!("{:020}", started.as_microsecond().max(0)),
         time,
         body: serde_json::to_value(report).ok()?,
     })

@@ -14,13 +14,19 @@ pub enum DocumentKind {
     Properties,
     /// The last result of the tests of one spec, `PROJECT:SPEC`.
     Tests,
+    /// One of the last converges. Its name sorts as its beginning does.
+    Converge,
 }
+
+/// How many converges of a node are kept.
+const CONVERGES: u32 = 20;
 
 impl DocumentKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::Properties => "properties",
             Self::Tests => "tests",
+            Self::Converge => "converge",
         }
     }
 }
@@ -59,6 +65,7 @@ impl Store {
                 documents.push(Document {
                     kind: match kind.as_str() {
                         "tests" => DocumentKind::Tests,
+                        "converge" => DocumentKind::Converge,
                         _ => DocumentKind::Properties,
                     },
                     name,
@@ -87,6 +94,13 @@ pub(super) fn save(
         document.time.as_microsecond(),
         serde_json::to_string(&document.body)?,
     ))?;
+    if document.kind == DocumentKind::Converge {
+        let sql = "DELETE FROM documents WHERE node_id = ?1 AND kind = ?2 AND name NOT IN
+                   (SELECT name FROM documents WHERE node_id = ?1 AND kind = ?2 ORDER BY name DESC LIMIT ?3)";
+        transaction
+            .prepare_cached(sql)?
+            .execute((node_id, document.kind.as_str(), CONVERGES))?;
+    }
     Ok(())
 }
 

@@ -225,7 +225,7 @@ async fn node(
         cluster_href: format!("/c/{}", quoted(&cluster)),
         cluster,
         node: NodeView::new(&node, pages.clock.now()),
-        told: Told::new(pages.store.documents(&node.id).await?),
+        told: Told::new(pages.store.documents(&node.id).await?, pages.clock.now()),
     };
     Ok(Html(page.render()?))
 }

@@ -5,6 +5,7 @@
 //! before it as before the API. [`files`] need none.
 
 mod assets;
+mod converges;
 mod handlers;
 mod headers;
 mod live;

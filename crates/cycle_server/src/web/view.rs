@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use protocol::{ConditionStatus, Event, Level, Priority, TestReport};
 use serde_json::Value;
 
+use super::converges::ConvergeView;
 use crate::lifecycle;
 use crate::store::{Cluster, Document, DocumentKind, HeldCondition, Node, State, Status};
 
@@ -169,6 +170,8 @@ pub(super) struct Told {
     /// Dotted names and values, by name.
     pub(super) properties: Vec<(String, String)>,
     pub(super) tests: Vec<TestsView>,
+    /// The newest first.
+    pub(super) converges: Vec<ConvergeView>,
 }
 
 /// The last result of the tests of a spec.
@@ -181,15 +184,25 @@ pub(super) struct TestsView {
 }
 
 impl Told {
-    pub(super) fn new(documents: Vec<Document>) -> Self {
+    pub(super) fn new(documents: Vec<Document>, now: Timestamp) -> Self {
         let mut told = Self {
             properties: Vec::new(),
             tests: Vec::new(),
+            converges: Vec::new(),
         };
         for document in documents {
             match document.kind {
                 DocumentKind::Properties => flatten("", &document.body, &mut told.properties),
                 DocumentKind::Tests => told.tests.extend(TestsView::new(document)),
+                DocumentKind::Converge => {
+                    // A later one has begun, so what was at work is not any more.
+                    if let Some(last) = told.converges.first_mut() {
+                        last.interrupt();
+                    }
+                    if let Some(converge) = ConvergeView::new(document, now) {
+                        told.converges.insert(0, converge);
+                    }
+                }
             }
         }
         told.properties.sort();
@@ -399,12 +412,12 @@ pub(super) fn quoted(name: &str) -> String {
     quoted
 }
 
-fn whole_seconds(time: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// `42 s`, `7 min`, `3 h 20 min`, `2 d 4 h`.
-fn duration(seconds: i64) -> String {
+pub(super) fn duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod cluster;
+mod converges;
 mod crashes;
 mod downloads;
 mod elastic;

@@ -4,13 +4,14 @@ use clap::Args;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use converge::{Ledger, Status};
+use converge::{History, Ledger, Status};
 use jiff::{SignedDuration, Timestamp};
 use link::local::{self, Activity, DaemonStatus};
 use link::outbox::Outbox;
 use node::clock::{Clock, SystemClock};
 use node::home::Home;
 use node::settings::{IdentitySettings, Settings};
+use protocol::{ConvergeStep, StepState};
 use serde::Serialize;
 
 use super::screen;
@@ -23,6 +24,9 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
+/// How many converges before the last one are shown; `--json` has all.
+const MOST_HISTORY: usize = 5;
+
 /// Everything that is shown, and what `--json` prints.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -32,6 +36,8 @@ pub(super) struct Report {
     daemon: Option<DaemonStatus>,
     /// None before the first converge.
     converge: Option<Ledger>,
+    /// The converges before that one, the newest first.
+    history: Vec<Ledger>,
     outbox: Waiting,
 }
 
@@ -95,6 +101,7 @@ pub(super) fn observe(home: &Home, settings: Settings) -> anyhow::Result<Report>
         },
         daemon,
         converge: Ledger::observe(home)?,
+        history: History::observe(home).converges,
         outbox: Waiting {
             messages: Outbox::new(home.outbox()).waiting()?.len(),
         },
@@ -125,6 +132,9 @@ fn text(report: &Report, now: Timestamp) -> String {
     row("daemon", daemon(report.daemon.as_ref(), now));
     for (index, line) in converge(report, now).into_iter().enumerate() {
         row(if index == 0 { "converge" } else { "" }, line);
+    }
+    for (index, line) in history(&report.history, now).into_iter().enumerate() {
+        row(if index == 0 { "before" } else { "" }, line);
     }
     row(
         "outbox",
@@ -192,10 +202,7 @@ fn converge(report: &Report, now: Timestamp) -> Vec<String> {
     let Some(ledger) = &report.converge else {
         return vec!["none yet".to_owned()];
     };
-    let at = match &ledger.step {
-        Some(step) => format!("{}: {step}", ledger.phase.as_str()),
-        None => ledger.phase.as_str().to_owned(),
-    };
+    let at = place(ledger);
     let attempt = if ledger.attempt > 1 {
         format!(", attempt {}", ledger.attempt)
     } else {
@@ -205,15 +212,22 @@ fn converge(report: &Report, now: Timestamp) -> Vec<String> {
         .finished
         .map_or_else(|| "an unknown time ago".to_owned(), |at| ago(at, now));
     let mut lines = vec![match ledger.status {
-        Status::Running => format!(
-            "running for {}{attempt}, at {at}",
-            length(now.duration_since(ledger.started))
-        ),
+        Status::Running => {
+            let since = ledger
+                .step_started
+                .map(|since| format!(" for {}", length(now.duration_since(since))));
+            format!(
+                "running for {}{attempt}, at {at}{}",
+                length(now.duration_since(ledger.started)),
+                since.unwrap_or_default()
+            )
+        }
         Status::Ready => format!("ready, {ended}: {}", screen::timings(&ledger.timings)),
         Status::Failed => format!("failed {ended}{attempt}, at {at}"),
         Status::Stopped => format!("stopped {ended}{attempt}, at {at}"),
         Status::Interrupted => format!("interrupted{attempt}, at {at}"),
     }];
+    lines.extend(scripts(&ledger.steps));
     if let Some(failure) = &ledger.failure {
         lines.push(failure.message.clone());
         lines.extend(failure.output.lines().map(|line| format!("| {line}")));
@@ -225,9 +239,77 @@ fn converge(report: &Report, now: Timestamp) -> Vec<String> {
         .and_then(|daemon| daemon.next_attempt)
         .filter(|next| *next > now)
     {
-        lines.push(format!("next attempt in {}", length(next.duration_since(now))));
+        let what = match ledger.status {
+            Status::Ready => "next converge",
+            _ => "next attempt",
+        };
+        lines.push(format!("{what} in {}", length(next.duration_since(now))));
     }
     lines
+}
+
+/// The phase, and the script in it.
+fn place(ledger: &Ledger) -> String {
+    match &ledger.step {
+        Some(step) => format!("{}: {step}", ledger.phase.as_str()),
+        None => ledger.phase.as_str().to_owned(),
+    }
+}
+
+/// The scripts that have run, and how many have not.
+fn scripts(steps: &[ConvergeStep]) -> Vec<String> {
+    let mut lines: Vec<String> = steps
+        .iter()
+        .filter_map(|step| {
+            let seconds = step.seconds?;
+            Some(format!("{} {} in {seconds:.1} s", step.name, step.state.as_str()))
+        })
+        .collect();
+    for (state, word) in [
+        (StepState::Skipped, "not run again"),
+        (StepState::Planned, "to come"),
+    ] {
+        match steps.iter().filter(|step| step.state == state).count() {
+            0 => {}
+            1 => lines.push(format!("1 script {word}")),
+            count => lines.push(format!("{count} scripts {word}")),
+        }
+    }
+    lines
+}
+
+/// One line for each converge before the last one.
+fn history(history: &[Ledger], now: Timestamp) -> Vec<String> {
+    let lines = history.iter().take(MOST_HISTORY).map(|ledger| {
+        let word = match ledger.status {
+            Status::Ready => "ready",
+            Status::Failed => "failed",
+            Status::Stopped => "stopped",
+            Status::Running | Status::Interrupted => "interrupted",
+        };
+        let at = match ledger.status {
+            Status::Ready => String::new(),
+            _ => format!(", at {}", place(ledger)),
+        };
+        let took = ledger.finished.map(|finished| {
+            let took = finished.duration_since(ledger.started).as_secs_f64().max(0.0);
+            format!(" after {took:.1} s")
+        });
+        format!(
+            "{word}{}, started {}{}{at}",
+            took.unwrap_or_default(),
+            ago(ledger.started, now),
+            mode(&ledger.mode)
+        )
+    });
+    lines.collect()
+}
+
+fn mode(mode: &str) -> String {
+    match mode {
+        "" => String::new(),
+        mode => format!(" ({mode})"),
+    }
 }
 
 /// `12 s ago`.
@@ -262,6 +344,7 @@ mod tests {
             },
             daemon: None,
             converge: serde_json::from_value(converge).unwrap(),
+            history: Vec::new(),
             outbox: Waiting { messages: 2 },
         }
     }
@@ -309,6 +392,37 @@ mod tests {
         );
         assert!(
             text.contains("http://127.0.0.1:8080, away for 6 s: connection refused\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_runs_what_has_run_and_what_was_before_is_shown() {
+        let mut report = report(serde_json::json!({
+            "version": 1, "status": "running", "attempt": 2, "phase": "cluster-init", "mode": "install",
+            "step": "p/s/scripts/3.sh", "step_started": "2026-01-01T00:00:08Z", "started": "2026-01-01T00:00:00Z",
+            "steps": [
+                {"name": "p/s/scripts/1.sh", "state": "skipped"},
+                {"name": "p/s/scripts/2.sh", "state": "succeeded", "seconds": 3.25},
+                {"name": "p/s/scripts/3.sh", "state": "running"},
+                {"name": "p/s/scripts/4.sh", "state": "planned"},
+                {"name": "p/s/scripts/5.sh", "state": "planned"},
+            ],
+        }));
+        report.history = serde_json::from_value(serde_json::json!([{
+            "version": 1, "status": "failed", "attempt": 1, "phase": "sync", "mode": "install",
+            "started": "2025-12-31T23:59:00Z", "finished": "2025-12-31T23:59:02.5Z",
+        }]))
+        .unwrap();
+        let text = text(&report, "2026-01-01T00:00:10Z".parse().unwrap());
+        assert!(
+            text.contains(
+                "converge  running for 10 s, attempt 2, at cluster-init: p/s/scripts/3.sh for 2 s\n\
+                 \u{20}         p/s/scripts/2.sh succeeded in 3.2 s\n\
+                 \u{20}         1 script not run again\n\
+                 \u{20}         2 scripts to come\n\
+                 before    failed after 2.5 s, started 70 s ago (install), at sync\n"
+            ),
             "{text}"
         );
     }
