@@ -22,7 +22,7 @@ test: tools lint ## everything that CI runs
 	cargo nextest run --locked --workspace
 
 bench: tools ## our programs against their peers; BENCH="facts" runs only that comparison
-	@./scripts/need.sh ohai
+	@./scripts/need.sh cc ohai rsync
 	@cargo build --quiet --locked --release $(STATIC) --package jetpack --package benches
 	@cargo run --quiet --locked --release $(STATIC) --package benches -- $(BENCH)
 

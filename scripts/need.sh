@@ -3,7 +3,7 @@
 # it cannot, and is quiet when there is nothing to do.
 set -uo pipefail
 
-declare -A package=([cc]="gcc libc6-dev" [python3]="python3" [venv]="python3 python3-venv" [make]="make" [tcsh]="tcsh"
+declare -A package=([cc]="gcc libc6-dev" [python3]="python3" [venv]="python3 python3-venv" [make]="make" [tcsh]="tcsh" [rsync]="rsync"
   [ohai]="ohai iproute2" [mmdebstrap]="mmdebstrap debian-archive-keyring")
 there() {
   case $1 in

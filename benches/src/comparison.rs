@@ -55,6 +55,15 @@ pub(crate) enum Goal {
         /// The least quotient.
         at_least: f64,
     },
+    /// What ours takes longer than the peer is at most this for each of so many things that both do.
+    Overhead {
+        /// The name of the peer.
+        peer: &'static str,
+        /// How many things both do.
+        things: u32,
+        /// The most time for one.
+        at_most: Duration,
+    },
     /// Ours never holds more than this, in KiB.
     Memory(u64),
     /// Ours starts no process and no thread.
@@ -139,6 +148,20 @@ impl Goal {
                     .ratio(ours.of(*measure));
                 let text = format!("{measure} of {peer} / ours = {ratio:.1}, goal at least {at_least}");
                 (text, ratio >= *at_least)
+            }
+            Self::Overhead {
+                peer,
+                things,
+                at_most,
+            } => {
+                let peer_row = rows.iter().find(|row| row.name == *peer)?;
+                let more = (ours.wall.median - peer_row.wall.median) / f64::from(*things);
+                let text = format!(
+                    "more than {peer}, for each of {things} = {}, goal at most {}",
+                    milliseconds(more),
+                    milliseconds(at_most.as_secs_f64())
+                );
+                (text, more <= at_most.as_secs_f64())
             }
             Self::Memory(limit) => (
                 format!(
@@ -289,6 +312,23 @@ mod tests {
         assert!(Goal::Memory(4000).judge(&rows).unwrap().1);
         assert!(!Goal::Memory(3999).judge(&rows).unwrap().1);
         assert!(Goal::Alone.judge(&rows).unwrap().1);
+    }
+
+    #[test]
+    fn overhead_is_that_of_one_thing() {
+        let rows = [row("ours", 300, 1, 0), row("peer", 100, 1, 0)];
+        let goal = |at_most| Goal::Overhead {
+            peer: "peer",
+            things: 100,
+            at_most: Duration::from_micros(at_most),
+        };
+        let (text, reached) = goal(2001).judge(&rows).unwrap();
+        assert!(reached, "{text}");
+        assert_eq!(
+            text,
+            "more than peer, for each of 100 = 2.00 ms, goal at most 2.00 ms"
+        );
+        assert!(!goal(1999).judge(&rows).unwrap().1);
     }
 
     #[test]

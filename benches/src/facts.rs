@@ -7,8 +7,8 @@ use crate::ours;
 use crate::process::Contender;
 
 /// All default facts of this machine by both.
-pub(crate) fn comparison(_scratch: &Path) -> anyhow::Result<Comparison> {
-    Ok(Comparison {
+pub(crate) fn comparisons(_scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
+    Ok(vec![Comparison {
         title: "All default facts of this machine as JSON".to_owned(),
         ours: Contender::new("jetpack facts", ours("jetpack")?).args(["facts"]),
         peers: vec![
@@ -26,5 +26,5 @@ pub(crate) fn comparison(_scratch: &Path) -> anyhow::Result<Comparison> {
             Goal::Memory(8_000_000 / 1024),
             Goal::Alone,
         ],
-    })
+    }])
 }

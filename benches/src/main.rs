@@ -6,9 +6,11 @@
 
 mod comparison;
 mod config;
+mod converge;
 mod facts;
 mod process;
 mod statistics;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,11 +19,15 @@ use anyhow::{Context, bail};
 
 use crate::comparison::Comparison;
 
-/// Makes a comparison. It may put files into the folder, which is removed at the end.
-type Make = fn(&Path) -> anyhow::Result<Comparison>;
+/// Makes comparisons. It may put files into the folder, which is removed at the end.
+type Make = fn(&Path) -> anyhow::Result<Vec<Comparison>>;
 
 /// All comparisons, one file each.
-const COMPARISONS: &[(&str, Make)] = &[("config", config::comparison), ("facts", facts::comparison)];
+const COMPARISONS: &[(&str, Make)] = &[
+    ("config", config::comparisons),
+    ("converge", converge::comparisons),
+    ("facts", facts::comparisons),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,14 +55,16 @@ fn run(names: &[String]) -> anyhow::Result<()> {
             continue;
         }
         let folder = tempfile::tempdir().context("cannot make a scratch folder")?;
-        let report = make(folder.path())?.run()?;
-        terminal::out(format_args!("{report}\n"))?;
-        missed.extend(
-            report
-                .missed()
-                .map(|goal| format!("{name}: {goal}"))
-                .collect::<Vec<_>>(),
-        );
+        for comparison in make(folder.path())? {
+            let report = comparison.run()?;
+            terminal::out(format_args!("{report}\n"))?;
+            missed.extend(
+                report
+                    .missed()
+                    .map(|goal| format!("{name}: {goal}"))
+                    .collect::<Vec<_>>(),
+            );
+        }
     }
     if missed.is_empty() {
         Ok(())

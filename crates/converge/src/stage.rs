@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::unistd::syncfs;
 use serde::{Deserialize, Serialize};
 
 /// The stamp's name, hidden from those who list the spec.
@@ -101,6 +102,9 @@ impl Stage {
 
     /// Marks the staged folder as complete and puts it in the place of the current one.
     pub(crate) fn swap(&self, stamp: &Stamp) -> Result<(), StageError> {
+        // All files at once. The stamp must not be on the disk before them.
+        let folder = fs::File::open(&self.new).map_err(StageError::io("read", &self.new))?;
+        syncfs(folder).map_err(|error| StageError::io("write", &self.new)(error.into()))?;
         durable::write_json(&self.new.join(STAMP), 0o644, stamp)?;
         durable::failpoint::reached("staged");
         if self.current.exists() {

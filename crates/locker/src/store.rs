@@ -175,6 +175,18 @@ impl Locker {
         mode: u32,
         expected: &Checksum,
     ) -> Result<Digests, Error> {
+        self.fetch_to(path, dest, mode, expected, true).await
+    }
+
+    /// [`Locker::fetch`], with or without waiting for the disk.
+    pub(crate) async fn fetch_to(
+        &self,
+        path: &str,
+        dest: &Path,
+        mode: u32,
+        expected: &Checksum,
+        flush: bool,
+    ) -> Result<Digests, Error> {
         let mut blob = self.read(path, None).await?;
         let limit = expected.size.unwrap_or(MAX_BLOB);
         if blob.meta.size != limit && expected.size.is_some() {
@@ -222,11 +234,20 @@ impl Locker {
                 .as_file()
                 // The umask may have taken bits away.
                 .set_permissions(Permissions::from_mode(mode))
-                .and_then(|()| temporary.as_file().sync_all())
+                .and_then(|()| {
+                    if flush {
+                        temporary.as_file().sync_all()
+                    } else {
+                        Ok(())
+                    }
+                })
                 .map_err(Error::io("write", &dest))?;
             let kept = temporary.persist(&dest);
             kept.map_err(|error| Error::io("write", &dest)(error.error))?;
-            Ok(durable::sync_folder(&folder)?)
+            if flush {
+                durable::sync_folder(&folder)?;
+            }
+            Ok(())
         })
         .await?;
         Ok(digests)

@@ -12,6 +12,7 @@ mod preview;
 mod site;
 mod stages;
 mod sync;
+mod trouble;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use converge::{ConvergeError, Event, Options, Plan, Preview, Progress, Reporter, Session};
+use converge::{BeginError, ConvergeError, Event, Options, Plan, Preview, Progress, Reporter, Session};
 use locker::{Access, Locker};
-use node::clock::SystemClock;
+use node::clock::{Clock, SystemClock};
 use node::command::Stop;
 use node::config::NodeData;
 use node::home::Home;
@@ -152,6 +152,18 @@ impl Site {
         Ok(self.plan(&specs, &lockers, &node).preview().await?)
     }
 
+    /// Begins a converge and ends it at once.
+    pub(crate) fn try_begin(&self) -> Result<(), BeginError> {
+        Session::begin(
+            &self.home,
+            &self.machine,
+            "manual",
+            "jetpack converge",
+            &SystemClock,
+        )
+        .map(drop)
+    }
+
     fn lockers(&self) -> BTreeMap<String, Locker> {
         BTreeMap::from([("local".to_owned(), self.locker())])
     }
@@ -179,6 +191,17 @@ impl Site {
         reporter: &mut dyn Reporter,
         stop: &Stop,
     ) -> Result<(), ConvergeError> {
+        self.run_by(&SystemClock, specs, reporter, stop).await
+    }
+
+    /// [`Site::run`] by another clock.
+    pub(crate) async fn run_by(
+        &self,
+        clock: &dyn Clock,
+        specs: &[ClusterInitSpec],
+        reporter: &mut dyn Reporter,
+        stop: &Stop,
+    ) -> Result<(), ConvergeError> {
         let lockers = self.lockers();
         let node = self.node.as_object().unwrap().clone().into();
         let plan = self.plan(specs, &lockers, &node);
@@ -187,7 +210,7 @@ impl Site {
             &self.machine,
             "manual",
             "jetpack converge",
-            &SystemClock,
+            clock,
         )
         .unwrap();
         session.run(&plan, reporter, stop).await
