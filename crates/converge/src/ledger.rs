@@ -40,6 +40,9 @@ pub struct Ledger {
     /// The machine it ran on.
     #[serde(default)]
     pub machine: Machine,
+    /// The boot of the machine in which it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
     /// Why it is run: `install`, `maintenance`, `manual`.
     #[serde(default)]
     pub mode: String,
@@ -117,6 +120,7 @@ impl Ledger {
         Self {
             version: VERSION,
             machine: machine.clone(),
+            boot: node::host::boot_id(),
             mode: mode.to_owned(),
             status: Status::Running,
             attempt,
@@ -129,6 +133,12 @@ impl Ledger {
             timings: BTreeMap::new(),
             steps: Vec::new(),
         }
+    }
+
+    /// When it began, if it was at work when the machine went down without a word.
+    pub(crate) fn cut_off(&self) -> Option<Timestamp> {
+        let is_cut = self.status == Status::Running && self.boot != node::host::boot_id();
+        is_cut.then_some(self.started)
     }
 
     pub(crate) fn save(&self, home: &Home) -> Result<(), durable::Error> {

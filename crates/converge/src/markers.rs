@@ -14,6 +14,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use durable::Recovered;
 use jiff::Timestamp;
@@ -180,8 +181,9 @@ impl Markers {
         })
     }
 
-    /// Marks a script as succeeded.
-    pub(crate) fn set(&self, script: &Script, sha256: &str, now: Timestamp) -> Result<(), MarkerError> {
+    /// Marks a script as succeeded, for everybody but a power cut: the file that is returned has yet to be flushed. Scripts
+    /// do not wait for that, see [`Markers::forget_unflushed`].
+    pub(crate) fn set(&self, script: &Script, sha256: &str, now: Timestamp) -> Result<PathBuf, MarkerError> {
         let marker = Marker {
             version: VERSION,
             sha256: sha256.to_owned(),
@@ -194,12 +196,24 @@ impl Markers {
             .map_err(|error| MarkerError::io("write", &path)(error.into()))?;
         text.push(b'\n');
         // The one that counts first. The copy is put right by `has` if it is lost.
-        write(&path, 0o644, 0o755, &text)?;
-        durable::failpoint::reached("marked");
-        if let Some(folder) = copy.parent() {
-            durable::create_folder(folder, 0o750)?;
+        for (path, mode, folder_mode) in [(&path, 0o644, 0o755), (&copy, 0o640, 0o750)] {
+            if let Some(folder) = path.parent() {
+                durable::create_folder(folder, folder_mode)?;
+            }
+            durable::write_unflushed(path, mode, &text)?;
+            durable::failpoint::reached("marked");
         }
-        Ok(durable::write_unflushed(&copy, 0o640, &text)?)
+        Ok(path)
+    }
+
+    /// Removes markers that a power cut has emptied: those that were made after `since`, when the converge began that it has
+    /// interrupted. They would be taken for some that were made by hand.
+    pub(crate) fn forget_unflushed(&self, since: Timestamp) -> Result<(), MarkerError> {
+        let since = Duration::from_millis(since.as_millisecond().try_into().unwrap_or_default());
+        for folder in [&self.beside, &self.copies] {
+            remove_empty(folder, SystemTime::UNIX_EPOCH + since)?;
+        }
+        Ok(())
     }
 
     /// Forgets that a script succeeded.
@@ -236,6 +250,23 @@ fn write(path: &Path, mode: u32, folder_mode: u32, text: &[u8]) -> Result<(), Ma
 fn clear(folder: &Path, mode: u32) -> Result<(), MarkerError> {
     fs::remove_dir_all(folder).map_err(MarkerError::io("remove", folder))?;
     Ok(durable::create_folder(folder, mode)?)
+}
+
+fn remove_empty(folder: &Path, since: SystemTime) -> Result<(), MarkerError> {
+    for entry in fs::read_dir(folder).map_err(MarkerError::io("read", folder))? {
+        let path = entry.map_err(MarkerError::io("read", folder))?.path();
+        let metadata = fs::symlink_metadata(&path).map_err(MarkerError::io("read", &path))?;
+        if metadata.is_dir() {
+            remove_empty(&path, since)?;
+        } else if metadata.len() == 0 && metadata.modified().is_ok_and(|modified| modified >= since) {
+            tracing::warn!(
+                "`{}` is empty since a power cut and does not count",
+                path.display()
+            );
+            durable::remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies all markers of a folder and those below it.

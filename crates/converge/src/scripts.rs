@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use durable::Recovered;
+use jiff::Timestamp;
 use node::command::{CommandError, Ended, Outcome, Process, Stop};
 use protocol::{ConvergeFailure, Phase, StepState};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::markers::Markers;
+use crate::markers::{MarkerError, Markers};
 use crate::report::{Event, Reporter, SkipReason};
 use crate::script::RUN_VARIABLE;
 use crate::steps::Step;
@@ -30,10 +32,17 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// Opens the tree, before anything is unpacked: only then can be seen that it was lost.
-    pub(crate) fn open(plan: &Plan<'_>) -> Result<Self, Box<ConvergeFailure>> {
+    /// `cut_off` is when the converge before began, if power was cut while it was at work.
+    pub(crate) fn open(plan: &Plan<'_>, cut_off: Option<Timestamp>) -> Result<Self, Box<ConvergeFailure>> {
         let root = plan.settings.cluster_init_root.clone();
-        let markers =
-            Markers::open(&root, plan.home, plan.machine).map_err(|error| failure::of_machine(&error))?;
+        let open = || {
+            let markers = Markers::open(&root, plan.home, plan.machine)?;
+            if let Some(since) = cut_off {
+                markers.forget_unflushed(since)?;
+            }
+            Ok(markers)
+        };
+        let markers = open().map_err(|error: MarkerError| failure::of_machine(&error))?;
         Ok(Self { root, markers })
     }
 
@@ -108,6 +117,29 @@ pub(crate) async fn run(
                 .map_err(|error| problem(script, &error))?;
         }
     }
+    // Markers are flushed to the disk while the next scripts run; what is reported as done is on it.
+    let mut flushes = JoinSet::new();
+    let result = all(session, plan, tree, steps, &mut flushes, reporter, stop).await;
+    while let Some(flushed) = flushes.join_next().await {
+        flushed
+            .map_err(|error| failure::of_machine(&error))?
+            .map_err(|error| failure::of_machine(&error))?;
+    }
+    result
+}
+
+/// Flushes of markers that are under way.
+type Flushes = JoinSet<Result<(), durable::Error>>;
+
+async fn all(
+    session: &mut Session<'_>,
+    plan: &Plan<'_>,
+    tree: &Tree,
+    steps: &[Step],
+    flushes: &mut Flushes,
+    reporter: &mut dyn Reporter,
+    stop: &Stop,
+) -> Result<(), ConvergeError> {
     for step in steps {
         if stop.is_requested() {
             return Err(ConvergeError::Stopped);
@@ -115,11 +147,14 @@ pub(crate) async fn run(
         if step.script.is_deferred() && session.ledger().phase != Phase::Deferred {
             session.enter(Phase::Deferred, reporter)?;
         }
-        one(session, plan, tree, step, reporter, stop).await?;
+        if let Some(marker) = one(session, plan, tree, step, reporter, stop).await? {
+            flushes.spawn_blocking(move || durable::flush(&marker));
+        }
     }
     Ok(())
 }
 
+/// Gives back the marker of the script, if it was run.
 async fn one(
     session: &mut Session<'_>,
     plan: &Plan<'_>,
@@ -127,7 +162,7 @@ async fn one(
     step: &Step,
     reporter: &mut dyn Reporter,
     stop: &Stop,
-) -> Result<(), ConvergeError> {
+) -> Result<Option<PathBuf>, ConvergeError> {
     let script = &step.script;
     let path = script.path.display();
     if let Some(reason) = step.skip {
@@ -138,7 +173,7 @@ async fn one(
             _ => tracing::info!("cluster-init script `{path}` is one of the scripts of its spec too"),
         }
         skip(session, script, reason, reporter);
-        return Ok(());
+        return Ok(None);
     }
     let sha256 = script.sha256().map_err(|error| unreadable(script, &error))?;
     if !script
@@ -147,13 +182,13 @@ async fn one(
     {
         tracing::warn!("cluster-init script `{path}` is not run: it is not executable any more");
         skip(session, script, SkipReason::NotExecutable, reporter);
-        return Ok(());
+        return Ok(None);
     }
     let succeeded = tree.markers.has(script, &sha256);
     if succeeded.map_err(|error| problem(script, &error))? {
         tracing::info!("cluster-init script `{path}` has already run successfully");
         skip(session, script, SkipReason::Succeeded, reporter);
-        return Ok(());
+        return Ok(None);
     }
 
     session.begin_step(script)?;
@@ -175,12 +210,11 @@ async fn one(
             "`{path}` left a process behind that still writes to its output; redirect the output of services"
         );
     }
+    let mut marker = None;
     if outcome.ended.success() {
-        // Before it is reported: what was reported as done is done.
         let now = session.clock().now();
-        tree.markers
-            .set(script, &sha256, now)
-            .map_err(|error| problem(script, &error))?;
+        let set = tree.markers.set(script, &sha256, now);
+        marker = Some(set.map_err(|error| problem(script, &error))?);
         tracing::info!("cluster-init script `{path}` ran successfully");
     }
     let state = match outcome.ended {
@@ -196,7 +230,7 @@ async fn one(
     };
     session.tell(&ended, reporter);
     match outcome.ended {
-        Ended::Exited(0) => Ok(()),
+        Ended::Exited(0) => Ok(marker),
         Ended::Stopped => Err(ConvergeError::Stopped),
         ended => Err(failed(script, ended, &outcome.tail, plan.settings.script_timeout).into()),
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use node::clock::Clock;
 use node::command::Stop;
 use node::home::Home;
@@ -52,6 +53,8 @@ pub struct Session<'a> {
     clock: &'a dyn Clock,
     ledger: Ledger,
     phase_started: Option<Instant>,
+    /// When the converge before began, if power was cut while it was at work.
+    cut_off: Option<Timestamp>,
     _lock: Lock,
 }
 
@@ -93,6 +96,7 @@ impl<'a> Session<'a> {
             clock,
             ledger,
             phase_started: None,
+            cut_off: last.as_ref().and_then(Ledger::cut_off),
             _lock: lock,
         })
     }
@@ -165,7 +169,7 @@ impl<'a> Session<'a> {
     ) -> Result<(), ConvergeError> {
         leftovers::remove(plan.home, &plan.settings.cluster_init_root);
         scripts::end_orphan(plan).await?;
-        let tree = scripts::Tree::open(plan)?;
+        let tree = scripts::Tree::open(plan, self.cut_off)?;
         let mut specs = plan.specs.to_vec();
         if plan.options.sync {
             self.enter(Phase::Sync, reporter)?;

@@ -219,6 +219,17 @@ pub fn append(path: &Path, mode: u32) -> Result<File, Error> {
         .map_err(Error::io("write", path))
 }
 
+/// Flushes a file that was written with [`write_unflushed()`], and its name.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn flush(path: &Path) -> Result<(), Error> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(Error::io("write", path))?;
+    sync_folder(parent(path))
+}
+
 /// Flushes a folder to the disk, so that names made, renamed or removed in it stay so.
 ///
 /// # Errors

@@ -122,3 +122,39 @@ async fn converges_leave_a_history_with_the_time_of_each_script() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_marker_that_a_power_cut_has_emptied_does_not_count_and_one_made_by_hand_does() {
+    let mut site = Site::new();
+    site.script("demo", "s", "1.sh", "#!/bin/sh\necho 1 >>$CYCLECLOUD_HOME/ran\n");
+    site.script("demo", "s", "2.sh", "#!/bin/sh\necho 2 >>$CYCLECLOUD_HOME/ran\n");
+    site.upload("demo").await;
+    site.converge(&["demo:s"]).await.unwrap();
+    let marker = |name: &str| site.root().join(format!(".run/demo/s/scripts/{name}.run"));
+    durable::write(&marker("1.sh"), 0o644, b"").unwrap();
+
+    // Power is cut in a later converge, whose markers had not reached the disk.
+    let path = site.home.converge_ledger();
+    let mut ledger: serde_json::Value = durable::read_json(&path).unwrap().unwrap();
+    ledger["status"] = "running".into();
+    ledger["boot"] = "an earlier boot".into();
+    ledger["started"] = jiff::Timestamp::now().to_string().into();
+    durable::write_json(&path, 0o640, &ledger).unwrap();
+    for marker in [
+        marker("2.sh"),
+        site.home.markers().join("demo/s/scripts/2.sh.run"),
+    ] {
+        durable::write(&marker, 0o644, b"").unwrap();
+        // The clock of the file system is coarse.
+        let later = u64::try_from(jiff::Timestamp::now().as_second()).unwrap() + 2;
+        let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(later);
+        fs::File::options()
+            .write(true)
+            .open(&marker)
+            .unwrap()
+            .set_modified(later)
+            .unwrap();
+    }
+    site.converge(&["demo:s"]).await.unwrap();
+    assert_eq!(site.read("jetpack/ran"), "1\n2\n2\n");
+}

@@ -205,14 +205,7 @@ impl Site {
         let lockers = self.lockers();
         let node = self.node.as_object().unwrap().clone().into();
         let plan = self.plan(specs, &lockers, &node);
-        let session = Session::begin(
-            &self.home,
-            &self.machine,
-            "manual",
-            "jetpack converge",
-            clock,
-        )
-        .unwrap();
+        let session = Session::begin(&self.home, &self.machine, "manual", "jetpack converge", clock).unwrap();
         session.run(&plan, reporter, stop).await
     }
 }
