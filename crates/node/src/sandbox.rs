@@ -136,8 +136,11 @@ pub fn enter(visible: &[PathBuf], program: &Path) -> Result<(), SandboxError> {
     let sys = proc.join("sys");
     bind(&sys, &sys, Some("ro,nosuid,nodev,noexec"))?;
     let sysfs = inside(&root, Path::new("/sys"));
-    // Not all of it can be made read-only one by one; nothing of it is needed for writing.
-    mount(&["--rbind"], "/sys", &sysfs)?;
+    // Without what is mounted in it, like control groups. A user namespace gives it only whole, and there the files are not
+    // the user's to write.
+    if mount(&["--bind"], "/sys", &sysfs).is_err() {
+        mount(&["--rbind"], "/sys", &sysfs)?;
+    }
     mount(&["-o", "remount,bind,ro,nosuid,nodev,noexec"], "/sys", &sysfs)?;
 
     for folder in visible {

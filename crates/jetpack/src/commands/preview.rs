@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use converge::{ChangeKind, Preview, SpecChange};
 
-use super::screen::why;
+use super::screen::{files, why};
 
 /// Files of a new version that are listed one by one; of more, the number says enough.
 const MOST_FILES: usize = 50;
@@ -22,10 +22,10 @@ pub(crate) fn text(preview: &Preview) -> String {
         match &spec.change {
             SpecChange::Missing => line(format!("{name}: optional and not in its locker")),
             SpecChange::Unchanged => line(format!("{name}: unchanged")),
-            SpecChange::New(files) => line(format!("{name}: new, {files} files")),
-            SpecChange::Changed(files) => {
-                line(format!("{name}: {} files change", files.len()));
-                for file in files.iter().take(MOST_FILES) {
+            SpecChange::New(count) => line(format!("{name}: new, {}", files(*count))),
+            SpecChange::Changed(changes) => {
+                line(format!("{name}: {} changed", files(changes.len())));
+                for file in changes.iter().take(MOST_FILES) {
                     let mark = match file.kind {
                         ChangeKind::Added => '+',
                         ChangeKind::Changed => '~',
@@ -33,8 +33,8 @@ pub(crate) fn text(preview: &Preview) -> String {
                     };
                     line(format!("  {mark} {}", file.path));
                 }
-                if files.len() > MOST_FILES {
-                    line(format!("  … and {} more", files.len() - MOST_FILES));
+                if changes.len() > MOST_FILES {
+                    line(format!("  … and {} more", changes.len() - MOST_FILES));
                 }
             }
         }

@@ -56,7 +56,7 @@ fn describe(event: &Event<'_>, progress: &Progress) -> Option<String> {
     Some(match event {
         Event::PhaseStarted => format!("{}: started", progress.phase.as_str()),
         Event::Synced { spec, downloaded } => match downloaded {
-            Some(files) => format!("{}:{}: {files} files downloaded", spec.project, spec.spec),
+            Some(count) => format!("{}:{}: {} downloaded", spec.project, spec.spec, files(*count)),
             None => format!("{}:{}: unchanged", spec.project, spec.spec),
         },
         Event::SpecMissing { spec } => {
@@ -92,6 +92,14 @@ pub(crate) fn why(reason: SkipReason) -> &'static str {
         SkipReason::NotExecutable => "is not executable and is left out",
         SkipReason::Windows => "is for Windows and is left out",
         SkipReason::IsScript => "is run as one of the scripts",
+    }
+}
+
+/// `1 file`, `3 files`.
+pub(crate) fn files(count: usize) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
     }
 }
 

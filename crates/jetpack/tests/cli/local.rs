@@ -140,7 +140,7 @@ fn a_dry_run_says_what_would_run() {
         (run.code, run.stdout.as_str(), run.stderr.as_str()),
         (
             0,
-            "tools:other 1.2.0: new, 1 files\n\
+            "tools:other 1.2.0: new, 1 file\n\
              tools:default 1.2.0: new, 3 files\n\
              run  tools/other/scripts/1.sh\n\
              run  tools/default/scripts/1.sh\n\
