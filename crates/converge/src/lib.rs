@@ -10,6 +10,7 @@
 
 mod failure;
 mod files;
+mod flusher;
 mod history;
 mod ledger;
 mod leftovers;

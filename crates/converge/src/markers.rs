@@ -11,6 +11,7 @@
 //! | nothing | id, this machine | the tree was lost: the copies are put back |
 //! | id | another id, another machine or nothing | are of another life: they are removed |
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -216,11 +217,26 @@ impl Markers {
         Ok(())
     }
 
-    /// Forgets that a script succeeded.
-    pub(crate) fn remove(&self, script: &Script) -> Result<(), MarkerError> {
-        let (path, copy) = self.paths(script);
-        durable::remove(&path)?;
-        Ok(durable::remove(&copy)?)
+    /// Forgets that scripts succeeded. The disk is waited for once.
+    pub(crate) fn remove<'a>(
+        &self,
+        scripts: impl IntoIterator<Item = &'a Script>,
+    ) -> Result<(), MarkerError> {
+        let mut folders = BTreeSet::new();
+        for script in scripts {
+            let (path, copy) = self.paths(script);
+            for path in [path, copy] {
+                match fs::remove_file(&path) {
+                    Ok(()) => folders.extend(path.parent().map(Path::to_owned)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(MarkerError::io("remove", &path)(error)),
+                }
+            }
+        }
+        for folder in folders {
+            durable::sync_folder(&folder)?;
+        }
+        Ok(())
     }
 
     fn paths(&self, script: &Script) -> (PathBuf, PathBuf) {

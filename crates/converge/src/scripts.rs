@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use node::command::{CommandError, Ended, Outcome, Process, Stop};
 use protocol::{ConvergeFailure, Phase, StepState};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::flusher::Flusher;
 use crate::markers::{MarkerError, Markers};
 use crate::report::{Event, Reporter, SkipReason};
 use crate::script::RUN_VARIABLE;
@@ -111,32 +111,27 @@ pub(crate) async fn run(
 ) -> Result<(), ConvergeError> {
     if plan.options.rerun_scripts {
         // Now, so that a converge that ends half way is continued by the next one.
-        for Step { script, .. } in steps {
-            tree.markers
-                .remove(script)
-                .map_err(|error| problem(script, &error))?;
-        }
-    }
-    // Markers are flushed to the disk while the next scripts run; what is reported as done is on it.
-    let mut flushes = JoinSet::new();
-    let result = all(session, plan, tree, steps, &mut flushes, reporter, stop).await;
-    while let Some(flushed) = flushes.join_next().await {
-        flushed
-            .map_err(|error| failure::of_machine(&error))?
+        let scripts = steps.iter().map(|step| &step.script);
+        tree.markers
+            .remove(scripts)
             .map_err(|error| failure::of_machine(&error))?;
     }
+    // Markers are flushed to the disk while the next scripts run; what is reported as done is on it.
+    let mut flusher = Flusher::default();
+    let result = all(session, plan, tree, steps, &mut flusher, reporter, stop).await;
+    flusher
+        .finish()
+        .await
+        .map_err(|error| failure::of_machine(&error))?;
     result
 }
-
-/// Flushes of markers that are under way.
-type Flushes = JoinSet<Result<(), durable::Error>>;
 
 async fn all(
     session: &mut Session<'_>,
     plan: &Plan<'_>,
     tree: &Tree,
     steps: &[Step],
-    flushes: &mut Flushes,
+    flusher: &mut Flusher,
     reporter: &mut dyn Reporter,
     stop: &Stop,
 ) -> Result<(), ConvergeError> {
@@ -148,7 +143,7 @@ async fn all(
             session.enter(Phase::Deferred, reporter)?;
         }
         if let Some(marker) = one(session, plan, tree, step, reporter, stop).await? {
-            flushes.spawn_blocking(move || durable::flush(&marker));
+            flusher.add(marker);
         }
     }
     Ok(())
