@@ -156,7 +156,7 @@ pub(crate) fn comparisons(scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
             goals: vec![Goal::Ratio {
                 peer: "rsync -a",
                 measure: Measure::Wall,
-                at_least: 0.1,
+                at_least: 0.4,
             }],
         },
         Comparison {
@@ -173,7 +173,7 @@ pub(crate) fn comparisons(scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
             goals: vec![Goal::Ratio {
                 peer: "rsync -a",
                 measure: Measure::Wall,
-                at_least: 0.25,
+                at_least: 0.8,
             }],
         },
         Comparison {
