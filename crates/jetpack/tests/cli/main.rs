@@ -9,6 +9,7 @@ mod config;
 mod facts;
 mod home;
 mod keepalive;
+mod killed;
 mod local;
 mod offline;
 mod props;
