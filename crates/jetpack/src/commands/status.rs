@@ -27,6 +27,9 @@ pub(crate) struct StatusArgs {
 /// How many converges before the last one are shown; `--json` has all.
 const MOST_HISTORY: usize = 5;
 
+/// How many scripts are shown; `--json` has all.
+const MOST_SCRIPTS: usize = 10;
+
 /// Everything that is shown, and what `--json` prints.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -256,7 +259,7 @@ fn place(ledger: &Ledger) -> String {
     }
 }
 
-/// The scripts that have run, and how many have not.
+/// The last scripts that have run, and how many have not.
 fn scripts(steps: &[ConvergeStep]) -> Vec<String> {
     let mut lines: Vec<String> = steps
         .iter()
@@ -265,6 +268,11 @@ fn scripts(steps: &[ConvergeStep]) -> Vec<String> {
             Some(format!("{} {} in {seconds:.1} s", step.name, step.state.as_str()))
         })
         .collect();
+    if lines.len() > MOST_SCRIPTS {
+        let left_out = lines.len() - MOST_SCRIPTS;
+        lines.drain(..left_out);
+        lines.insert(0, format!("{left_out} scripts before these"));
+    }
     for (state, word) in [
         (StepState::Skipped, "not run again"),
         (StepState::Planned, "to come"),
@@ -425,6 +433,21 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn of_many_scripts_the_last_are_shown() {
+        let step = |number| ConvergeStep {
+            name: format!("p/s/scripts/{number}.sh"),
+            state: StepState::Succeeded,
+            started: None,
+            seconds: Some(1.0),
+        };
+        let lines = scripts(&(0..13).map(step).collect::<Vec<_>>());
+        assert_eq!(lines.len(), 11);
+        assert_eq!(lines[0], "3 scripts before these");
+        assert_eq!(lines[1], "p/s/scripts/3.sh succeeded in 1.0 s");
+        assert_eq!(lines[10], "p/s/scripts/12.sh succeeded in 1.0 s");
     }
 
     #[test]
