@@ -173,7 +173,7 @@ pub(crate) fn comparisons(scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
             goals: vec![Goal::Ratio {
                 peer: "rsync -a",
                 measure: Measure::Wall,
-                at_least: 0.8,
+                at_least: 0.5,
             }],
         },
         Comparison {

@@ -53,6 +53,19 @@ impl Root {
 
 /// Folders that every system has and that little is in: one of them becomes the place of a sandbox.
 pub(crate) const SCRATCH: [&str; 4] = ["/mnt", "/media", "/srv", "/tmp"];
+pub(crate) const ROOT: &str = "/";
+pub(crate) const DEV: &str = "/dev";
+pub(crate) const SYS: &str = "/sys";
+pub(crate) const TMP: &str = "/tmp";
+/// What runs now, and its sockets.
+pub(crate) const RUN: &str = "/run";
+/// Links of `/dev` and what they lead to (proc(5)).
+pub(crate) const OWN_FILES: [(&str, &str); 4] = [
+    ("fd", OPEN_FILES),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
 pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Devices that programs may expect and that can do no harm.
 pub(crate) const HARMLESS_DEVICES: [&str; 6] = [

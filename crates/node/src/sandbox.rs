@@ -12,7 +12,7 @@ use std::os::unix::fs::{chroot, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::command::{Command, CommandError, Ended, Stop};
-use crate::home::{HARMLESS_DEVICES, Home, RESOLV_CONF, SCRATCH};
+use crate::home::{DEV, HARMLESS_DEVICES, Home, OWN_FILES, PROC, RESOLV_CONF, ROOT, RUN, SCRATCH, SYS, TMP};
 
 /// A sandbox that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ pub fn enter(visible: &[PathBuf], program: &Path) -> Result<(), SandboxError> {
     for folder in ["upper", "work", "root"] {
         create(&place.join(folder))?;
     }
-    let machine = Path::new("/");
+    let machine = Path::new(ROOT);
     if overlay(place, machine, &root, "").is_err() {
         by_folder(place, &root)?;
     }
@@ -127,21 +127,21 @@ pub fn enter(visible: &[PathBuf], program: &Path) -> Result<(), SandboxError> {
     for folder in [home.root(), &home.default_cluster_init()] {
         empty(&root, folder)?;
     }
-    for folder in ["/run", "/tmp", "/dev"].map(Path::new) {
+    for folder in [RUN, TMP, DEV].map(Path::new) {
         empty(&root, folder)?;
     }
     devices(&root)?;
-    let proc = inside(&root, Path::new(crate::home::PROC));
+    let proc = inside(&root, Path::new(PROC));
     mount(&["-t", "proc"], "proc", &proc)?;
     let sys = proc.join("sys");
     bind(&sys, &sys, Some("ro,nosuid,nodev,noexec"))?;
-    let sysfs = inside(&root, Path::new("/sys"));
+    let sysfs = inside(&root, Path::new(SYS));
     // Without what is mounted in it, like control groups. A user namespace gives it only whole, and there the files are not
     // the user's to write.
-    if mount(&["--bind"], "/sys", &sysfs).is_err() {
-        mount(&["--rbind"], "/sys", &sysfs)?;
+    if mount(&["--bind"], SYS, &sysfs).is_err() {
+        mount(&["--rbind"], SYS, &sysfs)?;
     }
-    mount(&["-o", "remount,bind,ro,nosuid,nodev,noexec"], "/sys", &sysfs)?;
+    mount(&["-o", "remount,bind,ro,nosuid,nodev,noexec"], SYS, &sysfs)?;
 
     for folder in visible {
         let to = inside(&root, folder);
@@ -157,7 +157,7 @@ pub fn enter(visible: &[PathBuf], program: &Path) -> Result<(), SandboxError> {
         durable::write(&inside(&root, Path::new(RESOLV_CONF)), 0o644, &text)?;
     }
     chroot(&root).map_err(SandboxError::io("go into", &root))?;
-    std::env::set_current_dir("/").map_err(SandboxError::io("go into", &root))
+    std::env::set_current_dir(ROOT).map_err(SandboxError::io("go into", &root))
 }
 
 /// Lays what is written to `to` over `from`.
@@ -179,7 +179,7 @@ fn overlay(place: &Path, from: &Path, to: &Path, options: &str) -> Result<(), Sa
 /// The root folder by folder. In a user namespace a folder that others are mounted in cannot be laid under an overlay, and
 /// the root always is one; those that are it too are there to be read only.
 fn by_folder(place: &Path, root: &Path) -> Result<(), SandboxError> {
-    let machine = Path::new("/");
+    let machine = Path::new(ROOT);
     for entry in fs::read_dir(machine).map_err(SandboxError::io("read", machine))? {
         let path = entry.map_err(SandboxError::io("read", machine))?.path();
         let to = inside(root, &path);
@@ -210,13 +210,8 @@ fn devices(root: &Path) -> Result<(), SandboxError> {
             bind(device, &to, None)?;
         }
     }
-    let dev = inside(root, Path::new("/dev"));
-    for (name, target) in [
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-    ] {
+    let dev = inside(root, Path::new(DEV));
+    for (name, target) in OWN_FILES {
         let link = dev.join(name);
         symlink(target, &link).map_err(SandboxError::io("create", &link))?;
     }
@@ -229,7 +224,7 @@ fn devices(root: &Path) -> Result<(), SandboxError> {
 fn empty(root: &Path, folder: &Path) -> Result<(), SandboxError> {
     let to = inside(root, folder);
     create(&to)?;
-    let mode = if folder == Path::new("/tmp") {
+    let mode = if folder == Path::new(TMP) {
         "mode=1777"
     } else {
         "mode=0755"
@@ -239,7 +234,7 @@ fn empty(root: &Path, folder: &Path) -> Result<(), SandboxError> {
 
 /// Where an absolute path of the machine is in the overlay, seen from outside.
 fn inside(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
+    root.join(path.strip_prefix(ROOT).unwrap_or(path))
 }
 
 fn bind(from: &Path, to: &Path, options: Option<&str>) -> Result<(), SandboxError> {
