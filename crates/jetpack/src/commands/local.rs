@@ -102,7 +102,10 @@ fn run_in(args: &ConvergeArgs, folders: &[PathBuf], program: &Path, home: &Home)
     }
     node::python_package::write(home)?;
     // Nobody is asked: a test of a project needs neither server nor cloud.
-    let alone = [("cycle_server", "webserver", NOBODY), ("metadata", "provider", "none")];
+    let alone = [
+        ("cycle_server", "webserver", NOBODY),
+        ("metadata", "provider", "none"),
+    ];
     Settings::update(home, &SystemClock, &alone)?;
     context::with_runtime(converge(args, folders, home))
 }
