@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-# Development tools, pinned in requirements-test.txt, live in a virtual environment of the project.
+# Development tools, pinned in requirements-test.txt and scripts/emulators, live in a folder of the project.
 TOOLS := target/tools
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export JETPACK_TEST_PYTHON := $(CURDIR)/$(TOOLS)/bin/python
@@ -37,7 +37,7 @@ fmt: ## format the code
 
 tools: $(TOOLS)/.stamp
 
-$(TOOLS)/.stamp: requirements-test.txt scripts/install-tools.sh
+$(TOOLS)/.stamp: requirements-test.txt scripts/install-tools.sh $(wildcard scripts/emulators/*)
 	@./scripts/install-tools.sh $(TOOLS)
 
 clean: ## remove everything that was built

@@ -61,6 +61,8 @@ const FOR_TESTS: &[(&str, &[&str])] = &[
     ("facts", &["testkit"]),
     ("xtask", &["durable"]),
     ("link", &["broker"]),
+    ("locker", &["testkit"]),
+    ("cyclecloud", &["testkit"]),
 ];
 
 /// The root of the repository.

@@ -10,22 +10,65 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long object storage may be silent while it takes one piece of an upload.
+const PART_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// What a locker needs to know of us. File lockers need nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// User and password for HTTP Basic.
+    /// What we show. None: for a server nothing; for object storage what the environment and the machine
+    /// offer, as the tools of its vendor find it.
     pub credential: Option<Credential>,
     /// Whose certificates are believed.
     pub trust: Trust,
+    /// Where the object storage is, when it is not the vendor's: `https://host:port`, for an emulator of
+    /// Azure with the account in the path.
+    pub endpoint: Option<String>,
+    /// Region of S3; `us-east-1` when it is not given.
+    pub region: Option<String>,
 }
 
-/// User and password. The password is never printed.
+/// Something that proves who we are. What is secret in it is never printed.
 #[derive(Debug, Clone)]
-pub struct Credential {
-    /// Account name or node id.
-    pub user: String,
-    /// Password of the account, or secret of the node.
-    pub password: SecretString,
+pub enum Credential {
+    /// HTTP Basic, for lockers of an application server.
+    Basic {
+        /// Account name or node id.
+        user: String,
+        /// Password of the account, or secret of the node.
+        password: SecretString,
+    },
+    /// Azure: a shared access signature of the container or the account, with or without `?` before it.
+    Sas(SecretString),
+    /// Azure: a key of the storage account, base64.
+    AccountKey(SecretString),
+    /// Azure: the managed identity of this machine.
+    ManagedIdentity {
+        /// Client id of a user-assigned identity.
+        client_id: Option<String>,
+    },
+    /// Azure: an application with a secret.
+    ServicePrincipal {
+        /// Tenant.
+        tenant_id: String,
+        /// Application.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretString,
+    },
+    /// S3: an access key.
+    AccessKey {
+        /// Access key id.
+        id: String,
+        /// Secret access key.
+        secret: SecretString,
+        /// Session token of a temporary key.
+        session_token: Option<SecretString>,
+    },
+    /// GCS: the key of a service account, the JSON text that the vendor gives out.
+    ServiceAccount(SecretString),
+    /// Nothing is shown: what is public can be read.
+    Anonymous,
 }
 
 /// Whose certificates a client believes.
@@ -55,11 +98,19 @@ impl Access {
     /// A credential under the machine's own trust.
     pub fn basic(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
         Self {
-            credential: Some(Credential {
+            credential: Some(Credential::Basic {
                 user: user.into(),
                 password: password.into(),
             }),
-            trust: Trust::System,
+            ..Self::default()
+        }
+    }
+
+    /// A credential for object storage, under the machine's own trust.
+    pub fn with(credential: Credential) -> Self {
+        Self {
+            credential: Some(credential),
+            ..Self::default()
         }
     }
 
@@ -87,9 +138,12 @@ pub fn is_private(url: &reqwest::Url) -> bool {
 }
 
 impl Credential {
-    /// Adds HTTP Basic to a request.
+    /// Adds HTTP Basic to a request. The other credentials sign each request in their own way.
     pub(crate) fn apply(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        request.basic_auth(&self.user, Some(self.password.expose_secret()))
+        match self {
+            Self::Basic { user, password } => request.basic_auth(user, Some(password.expose_secret())),
+            _ => request,
+        }
     }
 }
 
@@ -107,6 +161,11 @@ impl Trust {
     /// it has nothing to say.
     pub(crate) fn upload_client(&self) -> Result<reqwest::Client, TrustError> {
         Ok(self.builder()?.build()?)
+    }
+
+    /// The client for pieces of uploads to object storage.
+    pub(crate) fn part_client(&self) -> Result<reqwest::Client, TrustError> {
+        Ok(self.builder()?.read_timeout(PART_TIMEOUT).build()?)
     }
 
     fn builder(&self) -> Result<reqwest::ClientBuilder, TrustError> {

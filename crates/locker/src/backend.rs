@@ -6,19 +6,39 @@ use std::time::Duration;
 
 use object_store::http::HttpBuilder;
 use object_store::local::LocalFileSystem;
+use object_store::signer::Signer;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use reqwest::Url;
 
+use crate::access::Credential;
 use crate::http::Http;
-use crate::{Access, Error, is_private};
+use crate::{Access, Error, cloud, is_private};
 
 /// What a locker stands on.
 #[derive(Debug, Clone)]
 pub(crate) struct Backend {
-    /// Reads, and writes and lists unless `http` does.
+    /// Reads, and writes, lists and removes unless `http` does.
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// Writes and lists, for lockers behind a server of ours.
+    /// Writes, lists and removes, for lockers behind a server of ours.
     pub(crate) http: Option<Http>,
+    /// Makes URLs that open one blob for a time.
+    pub(crate) signer: Option<Arc<dyn Signer>>,
+    /// The folder within the storage that the locker is; empty, or with a slash at its end.
+    pub(crate) prefix: String,
+    /// Whether reading it is reading files of this machine.
+    pub(crate) is_local: bool,
+}
+
+impl Backend {
+    fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            store,
+            http: None,
+            signer: None,
+            prefix: String::new(),
+            is_local: false,
+        }
+    }
 }
 
 /// Opens the storage; the URL that comes back is without a slash at its end.
@@ -51,10 +71,21 @@ pub(crate) fn open(url: &str, access: &Access) -> Result<(String, Backend), Erro
             let store = LocalFileSystem::new_with_prefix(&folder)
                 .map_err(|error| failed(io::Error::other(error)))?
                 .with_fsync(true);
-            let store: Arc<dyn ObjectStore> = Arc::new(store);
-            Ok((named, Backend { store, http: None }))
+            let backend = Backend {
+                is_local: true,
+                ..Backend::new(Arc::new(store))
+            };
+            Ok((named, backend))
         }
         "http" | "https" => {
+            if !matches!(
+                access.credential,
+                None | Some(Credential::Basic { .. } | Credential::Anonymous)
+            ) {
+                return Err(problem(
+                    "is one of an application server, which takes user and password".to_owned(),
+                ));
+            }
             if access.credential.is_some() && !is_private(&parsed) {
                 return Err(problem(
                     "is not on this machine: a credential goes over https only".to_owned(),
@@ -68,21 +99,33 @@ pub(crate) fn open(url: &str, access: &Access) -> Result<(String, Backend), Erro
             let store = HttpBuilder::new()
                 .with_url(parsed.as_str())
                 .with_retry(retry())
-                .with_http_connector(http.clone())
+                .with_http_connector(http.transport().clone())
                 .build()
                 .map_err(|error| problem(format!("cannot be used: {error}")))?;
-            let store: Arc<dyn ObjectStore> = Arc::new(store);
-            let http = Some(http);
-            Ok((parsed.to_string(), Backend { store, http }))
+            let backend = Backend {
+                http: Some(http),
+                ..Backend::new(Arc::new(store))
+            };
+            Ok((parsed.to_string(), backend))
+        }
+        "az" | "s3" | "gs" => {
+            let storage = cloud::open(&parsed, access)?;
+            let named = url.trim_end_matches('/').to_owned();
+            let backend = Backend {
+                signer: storage.signer,
+                prefix: storage.prefix,
+                ..Backend::new(storage.store)
+            };
+            Ok((named, backend))
         }
         scheme => Err(problem(format!(
-            "has the scheme `{scheme}`; file, http and https are known"
+            "has the scheme `{scheme}`; file, http, https, az, s3 and gs are known"
         ))),
     }
 }
 
 /// Short: who calls us has retries and pauses of its own, and says so to the user.
-fn retry() -> RetryConfig {
+pub(crate) fn retry() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
@@ -105,7 +148,7 @@ mod tests {
     #[test]
     fn what_is_no_locker_is_refused_with_its_name() {
         assert!(refused("nonsense").contains("`nonsense` is not a URL"));
-        assert!(refused("az://account/container").contains("the scheme `az`"));
+        assert!(refused("ftp://account/container").contains("the scheme `ftp`"));
         assert!(refused("http://example.com/lockers/x").contains("https only"));
         assert!(refused("file:///does/not/exist").contains("`file:///does/not/exist`"));
         assert!(!refused("http://u:topsecret@localhost/lockers/x").contains("topsecret"));

@@ -1,30 +1,28 @@
 //! The locker itself: reading, writing and listing blobs.
 
-use std::fs::Permissions;
 use std::io::{self, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStoreExt, PutPayload};
+use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use crate::backend::{self, Backend};
 use crate::checksum::Hasher;
-use crate::{Access, Cause, Checksum, Digests, Error, http, path};
+use crate::{Access, Cause, Checksum, Error, path, transport};
 
 /// Size of the pieces in which blobs are written to storage. S3 wants at least 5 MiB.
 const PART: usize = 8 << 20;
 /// Size of the pieces in which files are read.
 const CHUNK: usize = 256 << 10;
-/// The most that is taken from a locker when the size of a blob is not known: 1 TiB.
-const MAX_BLOB: u64 = 1 << 40;
 
 /// Object storage with projects and blobs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,7 +70,8 @@ impl std::fmt::Debug for Blob {
 }
 
 impl Locker {
-    /// Opens `file:///folder` or `http(s)://host/lockers/NAME`. Does not talk to a server yet.
+    /// Opens `file:///folder`, `http(s)://host/lockers/NAME`, `az://ACCOUNT/CONTAINER`, `s3://BUCKET` or
+    /// `gs://BUCKET`; the last three may have a folder behind them. Does not talk to a server yet.
     ///
     /// # Errors
     /// [`Error::Url`] for what is no locker, [`Error::Folder`] when the folder of a file locker is
@@ -92,7 +91,7 @@ impl Locker {
     /// # Errors
     /// [`Error::NotFound`] and the other errors of the locker.
     pub async fn head(&self, path: &str) -> Result<Meta, Error> {
-        let location = location(path)?;
+        let location = self.location(path)?;
         let meta = self.backend.store.head(&location).await;
         meta.map(Meta::from).map_err(|error| self.error(error, path))
     }
@@ -103,7 +102,7 @@ impl Locker {
     /// [`Error::NotFound`], [`Error::Range`] when the range starts behind the blob, and the other
     /// errors of the locker.
     pub async fn read(&self, path: &str, range: Option<Range<u64>>) -> Result<Blob, Error> {
-        let location = location(path)?;
+        let location = self.location(path)?;
         if let Some(range) = &range {
             let size = self.head(path).await?.size;
             if range.is_empty() || range.start >= size {
@@ -114,11 +113,26 @@ impl Locker {
                 });
             }
         }
+        self.read_at(path, &location, range).await
+    }
+
+    /// Like [`Locker::read`] for a caller that knows the size of the blob.
+    pub(crate) async fn read_range(&self, path: &str, range: Range<u64>) -> Result<Blob, Error> {
+        let location = self.location(path)?;
+        self.read_at(path, &location, Some(range)).await
+    }
+
+    async fn read_at(
+        &self,
+        path: &str,
+        location: &object_store::path::Path,
+        range: Option<Range<u64>>,
+    ) -> Result<Blob, Error> {
         let options = GetOptions {
             range: range.map(GetRange::Bounded),
             ..GetOptions::default()
         };
-        let result = self.backend.store.get_opts(&location, options).await;
+        let result = self.backend.store.get_opts(location, options).await;
         let result = result.map_err(|error| self.error(error, path))?;
         let meta = Meta::from(result.meta);
         let range = result.range;
@@ -138,7 +152,7 @@ impl Locker {
                     .boxed()
             }
             GetResultPayload::Stream(stream) => stream
-                .map_err(move |error| http::error_of(error, &locker, &name))
+                .map_err(move |error| transport::error_of(error, &locker, &name))
                 .boxed(),
         };
         Ok(Blob { meta, range, stream })
@@ -159,106 +173,12 @@ impl Locker {
         Ok(bytes)
     }
 
-    /// Downloads a blob to the file `dest`, which gets exactly the permission bits `mode`.
-    ///
-    /// The bytes go to a temporary file in the same folder, are checked against `expected` while
-    /// they come, flushed to the disk, and renamed over `dest`: it has the old content or all of
-    /// the new. The folder must exist.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] with both sums, [`Error::NotFound`] and the other errors of the locker;
-    /// [`Error::Io`] when `dest` cannot be written. `dest` is untouched then.
-    pub async fn fetch(
-        &self,
-        path: &str,
-        dest: &Path,
-        mode: u32,
-        expected: &Checksum,
-    ) -> Result<Digests, Error> {
-        self.fetch_to(path, dest, mode, expected, true).await
-    }
-
-    /// [`Locker::fetch`], with or without waiting for the disk.
-    pub(crate) async fn fetch_to(
-        &self,
-        path: &str,
-        dest: &Path,
-        mode: u32,
-        expected: &Checksum,
-        flush: bool,
-    ) -> Result<Digests, Error> {
-        let mut blob = self.read(path, None).await?;
-        let limit = expected.size.unwrap_or(MAX_BLOB);
-        if blob.meta.size != limit && expected.size.is_some() {
-            return Err(self.mismatch(
-                path,
-                "size in bytes",
-                limit.to_string(),
-                blob.meta.size.to_string(),
-            ));
-        }
-        self.check_size(path, blob.meta.size, limit)?;
-
-        let folder = match dest.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => Path::new(".").to_owned(),
-        };
-        let temporary = {
-            let folder = folder.clone();
-            blocking(move || {
-                tempfile::Builder::new()
-                    .prefix(".new-")
-                    .permissions(Permissions::from_mode(mode))
-                    .tempfile_in(&folder)
-                    .map_err(Error::io("create a file in", &folder))
-            })
-            .await?
-        };
-        let file = temporary.as_file().try_clone();
-        let mut file = tokio::fs::File::from_std(file.map_err(Error::io("write", dest))?);
-        let mut hasher = Hasher::default();
-        while let Some(chunk) = blob.stream.try_next().await? {
-            hasher.update(&chunk);
-            self.check_size(path, hasher.size(), limit)?;
-            file.write_all(&chunk).await.map_err(Error::io("write", dest))?;
-        }
-        file.flush().await.map_err(Error::io("write", dest))?;
-        let digests = hasher.finish();
-        expected.compare(&digests).map_err(|difference| {
-            self.mismatch(path, difference.what, difference.expected, difference.actual)
-        })?;
-
-        let dest = dest.to_owned();
-        blocking(move || {
-            temporary
-                .as_file()
-                // The umask may have taken bits away.
-                .set_permissions(Permissions::from_mode(mode))
-                .and_then(|()| {
-                    if flush {
-                        temporary.as_file().sync_all()
-                    } else {
-                        Ok(())
-                    }
-                })
-                .map_err(Error::io("write", &dest))?;
-            let kept = temporary.persist(&dest);
-            kept.map_err(|error| Error::io("write", &dest)(error.error))?;
-            if flush {
-                durable::sync_folder(&folder)?;
-            }
-            Ok(())
-        })
-        .await?;
-        Ok(digests)
-    }
-
     /// Stores bytes as one blob: a reader finds the old content or the new.
     ///
     /// # Errors
     /// The errors of the locker. The blob is as it was then.
     pub async fn put(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
-        let location = location(path)?;
+        let location = self.location(path)?;
         let bytes = bytes.into();
         if let Some(http) = &self.backend.http {
             let size = bytes.len() as u64;
@@ -323,7 +243,7 @@ impl Locker {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Cause> + 'static,
     {
-        let location = location(path)?;
+        let location = self.location(path)?;
         if let Some(http) = &self.backend.http {
             // The client only knows that the body failed. Why it failed is told here.
             let broken = Arc::new(Mutex::new(None));
@@ -369,15 +289,53 @@ impl Locker {
         written
     }
 
+    /// Removes a blob.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and the other errors of the locker.
+    pub async fn delete(&self, path: &str) -> Result<(), Error> {
+        let location = self.location(path)?;
+        if let Some(http) = &self.backend.http {
+            return http.delete(path).await;
+        }
+        // Some storage says yes to what it does not have.
+        self.head(path).await?;
+        let deleted = self.backend.store.delete(&location).await;
+        deleted.map_err(|error| self.error(error, path))
+    }
+
+    /// A URL that opens one blob for reading to whoever has it, for a time. None when this kind of locker, or its
+    /// credential, makes no such URLs.
+    ///
+    /// # Errors
+    /// The errors of the locker: for some credentials its storage is asked for a key to sign with.
+    pub async fn signed_url(&self, path: &str, lifetime: Duration) -> Result<Option<String>, Error> {
+        let location = self.location(path)?;
+        let Some(signer) = &self.backend.signer else {
+            return Ok(None);
+        };
+        let signed = signer.signed_url(Method::GET, &location, lifetime).await;
+        signed
+            .map(|url| Some(url.into()))
+            .map_err(|error| self.error(error, path))
+    }
+
+    /// Whether reading it is reading files of this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.backend.is_local
+    }
+
     /// All blobs below the folder `prefix`, sorted by path; all of the locker when it is empty.
     ///
     /// # Errors
     /// The errors of the locker. A folder that does not exist is an empty one.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Entry>, Error> {
         let prefix = prefix.trim_end_matches('/');
+        let folder = self.backend.prefix.trim_end_matches('/');
         let location = match prefix {
-            "" => None,
-            prefix => Some(location(prefix)?),
+            "" if folder.is_empty() => None,
+            "" => Some(object_store::path::Path::from(folder)),
+            prefix => Some(self.location(prefix)?),
         };
         let mut entries = match &self.backend.http {
             Some(http) => {
@@ -390,9 +348,14 @@ impl Locker {
             }
             None => {
                 let stream = self.backend.store.list(location.as_ref());
-                let entries = stream.map_ok(|meta| Entry {
-                    path: meta.location.to_string(),
-                    size: meta.size,
+                let entries = stream.try_filter_map(async |meta| {
+                    let path = meta.location.as_ref().strip_prefix(&self.backend.prefix);
+                    // Other tools make names that we do not take, such as markers of folders.
+                    let path = path.filter(|path| path::check(path).is_ok());
+                    Ok(path.map(|path| Entry {
+                        path: path.to_owned(),
+                        size: meta.size,
+                    }))
                 });
                 let entries = entries.try_collect::<Vec<_>>().await;
                 entries.map_err(|error| self.error(error, prefix))?
@@ -402,8 +365,14 @@ impl Locker {
         Ok(entries)
     }
 
+    fn location(&self, path: &str) -> Result<object_store::path::Path, Error> {
+        path::check(path)?;
+        object_store::path::Path::parse(format!("{}{path}", self.backend.prefix))
+            .map_err(|_| path::PathError::new(path, "has a character that storage does not take").into())
+    }
+
     fn error(&self, error: object_store::Error, path: &str) -> Error {
-        http::error_of(error, &self.url, path)
+        transport::error_of(error, &self.url, path)
     }
 
     fn broken_off(&self, path: &str, source: impl Into<Cause>) -> Error {
@@ -414,7 +383,7 @@ impl Locker {
         }
     }
 
-    fn mismatch(&self, path: &str, what: &'static str, expected: String, actual: String) -> Error {
+    pub(crate) fn mismatch(&self, path: &str, what: &'static str, expected: String, actual: String) -> Error {
         Error::Mismatch {
             locker: self.url.clone(),
             path: path.to_owned(),
@@ -424,7 +393,7 @@ impl Locker {
         }
     }
 
-    fn check_size(&self, path: &str, size: u64, limit: u64) -> Result<(), Error> {
+    pub(crate) fn check_size(&self, path: &str, size: u64, limit: u64) -> Result<(), Error> {
         if size <= limit {
             return Ok(());
         }
@@ -459,12 +428,6 @@ where
         }
     }
     Ok(Some(bytes.freeze()))
-}
-
-fn location(path: &str) -> Result<object_store::path::Path, Error> {
-    path::check(path)?;
-    object_store::path::Path::parse(path)
-        .map_err(|_| path::PathError::new(path, "has a character that storage does not take").into())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -157,8 +157,7 @@ impl Locker {
     }
 
     /// Downloads one file of a spec below the folder `dest` and makes the folders that it needs. The file is
-    /// 0755 when it is executable, else 0644. It is not flushed to the disk: whoever downloads a whole spec flushes
-    /// all of it at once, which takes a fraction of the time.
+    /// 0755 when it is executable, else 0644.
     ///
     /// # Errors
     /// As [`Locker::fetch`].
@@ -168,8 +167,7 @@ impl Locker {
             durable::create_folder(folder, 0o755)?;
         }
         let mode = if file.executable { 0o755 } else { 0o644 };
-        self.fetch_to(&file.source, &dest, mode, &file.expected, false)
-            .await
+        self.fetch(&file.source, &dest, mode, &file.expected).await
     }
 
     /// Downloads all files of a spec below the folder `dest`, which is made when it is not there. Files of

@@ -4,3 +4,7 @@
 mod file;
 #[cfg(test)]
 mod http;
+#[cfg(test)]
+mod ranges;
+#[cfg(test)]
+mod storage;
