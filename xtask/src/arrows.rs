@@ -63,6 +63,7 @@ const FOR_TESTS: &[(&str, &[&str])] = &[
     ("link", &["broker"]),
     ("locker", &["testkit"]),
     ("cyclecloud", &["testkit"]),
+    ("cycle_server", &["testkit"]),
 ];
 
 /// The root of the repository.

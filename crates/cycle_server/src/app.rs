@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use locker::Locker;
 use protocol::Amqp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Auth;
 use crate::clock::SharedClock;
+use crate::lockers::Lockers;
 use crate::reconcile::Board;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
@@ -23,7 +23,7 @@ pub struct App {
     /// Who may do what.
     pub auth: Auth,
     /// Projects and blobs.
-    pub locker: Locker,
+    pub lockers: Lockers,
     /// What the administrator set.
     pub settings: Settings,
     /// The time of day.
@@ -60,9 +60,9 @@ pub struct Reach {
 }
 
 impl App {
-    /// URL of the server's own locker.
-    pub fn locker_url(&self) -> String {
-        format!("{}/lockers/{LOCKER}", self.reach.url)
+    /// URL of a locker as others reach it: always through this server.
+    pub fn locker_url(&self, name: &str) -> String {
+        format!("{}/lockers/{name}", self.reach.url)
     }
 
     /// The CA that a machine has to be given; none when it reaches the server without TLS.

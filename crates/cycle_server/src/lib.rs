@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod init;
 pub mod lifecycle;
 pub mod listen;
+pub mod lockers;
 pub mod logging;
 pub mod program;
 pub mod provider;

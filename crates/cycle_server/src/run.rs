@@ -27,6 +27,7 @@ use crate::clock::SharedClock;
 use crate::folder::{Folder, Site};
 use crate::inbox::{self, Courier, Endpoint, Gate};
 use crate::listen::TlsListener;
+use crate::lockers::Lockers;
 use crate::logging;
 use crate::provider::{ProcessProvider, ProcessSettings, Provider};
 use crate::reconcile::{Board, Reconcilers};
@@ -182,7 +183,11 @@ async fn app(
 ) -> anyhow::Result<SharedApp> {
     let store = Store::open(&folder.store())?;
     let access = Access::default();
-    let locker = Locker::open(&format!("file://{}", folder.locker().display()), &access)?;
+    let own = Locker::open(&format!("file://{}", folder.locker().display()), &access)?;
+    let lockers = Lockers::open(own, &settings).hint(format!(
+        "correct `[lockers]` in `{}`",
+        folder.root().join(crate::settings::FILE).display()
+    ))?;
     let scheme = if http.tls.is_some() { "https" } else { "http" };
     let url = match &settings.url {
         Some(url) => url.clone(),
@@ -197,7 +202,7 @@ async fn app(
     Ok(Arc::new(App {
         auth: Auth::new(store.clone())?,
         store,
-        locker,
+        lockers,
         settings,
         clock,
         reach: Reach {

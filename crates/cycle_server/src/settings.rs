@@ -3,14 +3,20 @@
 //! A key that this version does not know is a warning, so that an older server starts with the file of a newer
 //! one.
 
+mod lockers;
+
+pub use lockers::LockerSettings;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::app::LOCKER;
 use crate::lifecycle::{MachineType, Machines};
 
 /// Name of the file in the server's folder.
@@ -35,6 +41,9 @@ struct Fragment {
     provider: Provider,
     #[serde(default)]
     machine_types: BTreeMap<String, MachineType>,
+    #[serde(default)]
+    lockers: BTreeMap<String, lockers::Fragment>,
+    default_locker: Option<String>,
     #[serde(flatten)]
     unknown: BTreeMap<String, toml::Value>,
 }
@@ -66,7 +75,7 @@ struct Provider {
 }
 
 /// The settings of a server, complete and checked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Where HTTP is served.
     pub http: SocketAddr,
@@ -92,6 +101,10 @@ pub struct Settings {
     pub grace: Duration,
     /// How long at most it may take if it says so.
     pub shutdown_limit: Duration,
+    /// Object storage beside the server's own locker, by name.
+    pub lockers: BTreeMap<String, LockerSettings>,
+    /// Name of the locker that holds a project when nobody says which.
+    pub default_locker: String,
 }
 
 /// The settings cannot be used.
@@ -114,6 +127,14 @@ pub enum SettingsError {
         /// Where and why.
         #[source]
         source: toml::de::Error,
+    },
+    /// A locker cannot be as it is written.
+    #[error("the locker `{name}` {problem}")]
+    Locker {
+        /// Name of the locker.
+        name: String,
+        /// What is wrong with it, to be read after the name.
+        problem: String,
     },
     /// A value cannot be meant.
     #[error("`{key}` cannot be `{value}`: {problem}")]
@@ -149,7 +170,7 @@ impl Settings {
             Err(source) => return Err(SettingsError::Syntax { path, source }),
         };
         let warnings = fragment.warnings(&path);
-        Ok((fragment.settings(http, amqp)?, warnings))
+        Ok((fragment.settings(folder, http, amqp)?, warnings))
     }
 }
 
@@ -163,16 +184,39 @@ impl Fragment {
         ]
         .into_iter()
         .flat_map(|(prefix, keys)| keys.keys().map(move |key| format!("{prefix}{key}")))
+        .chain(self.lockers.iter().flat_map(|(name, locker)| {
+            let keys = locker.unknown();
+            keys.map(move |key| format!("lockers.{name}.{key}"))
+        }))
         .map(|key| {
             format!(
                 "`{}`: the key `{key}` is not known and has no effect",
                 path.display()
             )
         })
+        .chain(self.open_secret(path))
         .collect()
     }
 
-    fn settings(self, http: Option<&str>, amqp: Option<&str>) -> Result<Settings, SettingsError> {
+    /// A warning when others of this machine can read a secret in the file.
+    fn open_secret(&self, path: &Path) -> Option<String> {
+        let holds_secret = self.lockers.values().any(lockers::Fragment::holds_secret);
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        (holds_secret && mode & 0o077 != 0).then(|| {
+            format!(
+                "`{}` holds the secret of a locker and others may read it: its mode is {:o}",
+                path.display(),
+                mode & 0o777
+            )
+        })
+    }
+
+    fn settings(
+        self,
+        folder: &Path,
+        http: Option<&str>,
+        amqp: Option<&str>,
+    ) -> Result<Settings, SettingsError> {
         let http = http.or(self.http.as_deref()).unwrap_or("127.0.0.1:8080");
         let amqp = amqp.or(self.amqp.as_deref()).unwrap_or("127.0.0.1:5672");
         let heartbeat = self.heartbeat_seconds.unwrap_or(15);
@@ -190,6 +234,19 @@ impl Fragment {
                 key: "url",
                 value: url.clone(),
                 problem: "a URL like `https://host:8080` is expected",
+            });
+        }
+        let mut lockers = BTreeMap::new();
+        for (name, fragment) in self.lockers {
+            let settings = fragment.settings(&name, folder)?;
+            lockers.insert(name, settings);
+        }
+        let default_locker = self.default_locker.unwrap_or_else(|| LOCKER.to_owned());
+        if default_locker != LOCKER && !lockers.contains_key(&default_locker) {
+            return Err(SettingsError::Value {
+                key: "default_locker",
+                value: default_locker,
+                problem: "the name of a section `[lockers.NAME]`, or `local`, is expected",
             });
         }
         Ok(Settings {
@@ -212,6 +269,8 @@ impl Fragment {
             shutdown_limit: Duration::from_secs(
                 self.provider.shutdown_limit_seconds.unwrap_or(SHUTDOWN_LIMIT),
             ),
+            lockers,
+            default_locker,
         })
     }
 }
@@ -251,6 +310,22 @@ mod tests {
         assert_eq!(settings.heartbeat, Duration::from_secs(3));
         assert!(warnings[0].contains("`shiny`"), "{warnings:?}");
         assert!(warnings[1].contains("`limits.max_moons`"), "{warnings:?}");
+        let (_, warnings) = load("[lockers.a]\nurl = \"s3://b\"\nregoin = \"x\"\n").unwrap();
+        assert!(warnings[0].contains("`lockers.a.regoin`"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[lockers.a]\nurl = \"az://a/b\"\nsas = \"topsecret\"\n";
+        let warnings = |mode| {
+            durable::write(&folder.path().join(FILE), mode, text.as_bytes()).unwrap();
+            Settings::load(folder.path(), None, None).unwrap().1
+        };
+        assert!(warnings(0o600).is_empty());
+        let warnings = warnings(0o644);
+        assert!(warnings[0].contains("its mode is 644"), "{warnings:?}");
+        assert!(!warnings[0].contains("topsecret"), "{warnings:?}");
     }
 
     #[test]
@@ -277,6 +352,9 @@ mod tests {
             "heartbeat_seconds = \"x\"",
             "url = \"host\"",
             "=",
+            "default_locker = \"none\"",
+            "[lockers.local]\nurl = \"az://a/b\"",
+            "[lockers.x]",
         ] {
             assert!(load(text).is_err(), "{text}");
         }

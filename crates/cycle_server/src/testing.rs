@@ -20,6 +20,7 @@ use crate::app::{App, Reach, SharedApp};
 use crate::auth::{Auth, hash_password};
 use crate::clock::Clock;
 use crate::inbox::{Post, PostError, Publication};
+use crate::lockers::Lockers;
 use crate::provider::{Machine, MachineRequest, MachineStatus, Provider, ProviderError};
 use crate::reconcile::Board;
 use crate::settings::Settings;
@@ -100,6 +101,11 @@ impl Answer {
 impl Bench {
     /// A server on a free port with an administrator.
     pub(crate) async fn new() -> Self {
+        Self::with_settings("").await
+    }
+
+    /// The same with this `cycle_server.toml`.
+    pub(crate) async fn with_settings(text: &str) -> Self {
         // Another test of this process may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
@@ -115,12 +121,18 @@ impl Bench {
         let locker = folder.path().join("locker");
         durable::create_folder(&locker, 0o700).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let file = folder.path().join(crate::settings::FILE);
+        durable::write(&file, 0o600, text.as_bytes()).unwrap();
         let (settings, _) = Settings::load(folder.path(), None, None).unwrap();
         let clock = Arc::new(StandingClock(Mutex::new("2026-11-23T12:00:00Z".parse().unwrap())));
         let app = Arc::new(App {
             auth: Auth::new(store.clone()).unwrap(),
             store,
-            locker: Locker::open(&format!("file://{}", locker.display()), &Access::default()).unwrap(),
+            lockers: Lockers::open(
+                Locker::open(&format!("file://{}", locker.display()), &Access::default()).unwrap(),
+                &settings,
+            )
+            .unwrap(),
             settings,
             clock: clock.clone(),
             reach: Reach {
@@ -195,10 +207,27 @@ impl Bench {
         self.send(request).await
     }
 
+    /// A GET of the administrator that follows no redirect.
+    pub(crate) async fn unfollowed(&self, path: &str) -> Answer {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let request = client
+            .build()
+            .unwrap()
+            .get(format!("{}{path}", self.app.reach.url));
+        self.send(request.basic_auth(ADMIN.0, Some(ADMIN.1))).await
+    }
+
     /// A cluster that runs: its nodes wait for machines.
     pub(crate) async fn started() -> Self {
         let bench = Self::new().await;
-        bench.import(TEMPLATE, false).await.expect(200);
+        bench.start(TEMPLATE).await;
+        bench
+    }
+
+    /// Imports the cluster `demo` and starts it.
+    pub(crate) async fn start(&self, template: &str) {
+        let bench = self;
+        bench.import(template, false).await.expect(200);
         bench
             .call("POST", "/cloud/actions/startcluster/demo", None)
             .await
@@ -210,7 +239,6 @@ impl Bench {
         crate::reconcile::Reconcilers::new(bench.app.clone(), machines, post)
             .pass()
             .await;
-        bench
     }
 
     pub(crate) async fn node(&self, name: &str) -> Node {

@@ -23,6 +23,8 @@ pub(crate) struct Backend {
     pub(crate) http: Option<Http>,
     /// Makes URLs that open one blob for a time.
     pub(crate) signer: Option<Arc<dyn Signer>>,
+    /// Whether it signs only names that a URL holds as they are.
+    pub(crate) signs_plain_only: bool,
     /// The folder within the storage that the locker is; empty, or with a slash at its end.
     pub(crate) prefix: String,
     /// Whether reading it is reading files of this machine.
@@ -35,6 +37,7 @@ impl Backend {
             store,
             http: None,
             signer: None,
+            signs_plain_only: false,
             prefix: String::new(),
             is_local: false,
         }
@@ -113,6 +116,7 @@ pub(crate) fn open(url: &str, access: &Access) -> Result<(String, Backend), Erro
             let named = url.trim_end_matches('/').to_owned();
             let backend = Backend {
                 signer: storage.signer,
+                signs_plain_only: storage.signs_plain_only,
                 prefix: storage.prefix,
                 ..Backend::new(storage.store)
             };

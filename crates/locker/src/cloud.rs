@@ -19,6 +19,9 @@ pub(crate) struct Storage {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// None when the credential cannot sign.
     pub(crate) signer: Option<Arc<dyn Signer>>,
+    /// Whether only URLs without percent-encoding can be signed: Azure wants the path signed as it is without, and
+    /// `object_store` signs it with.
+    pub(crate) signs_plain_only: bool,
     /// Empty, or with a slash at its end.
     pub(crate) prefix: String,
 }
@@ -79,6 +82,7 @@ pub(crate) fn open(url: &Url, access: &Access) -> Result<Storage, Error> {
     Ok(Storage {
         store,
         signer: can_sign.then_some(signer),
+        signs_plain_only: url.scheme() == "az",
         prefix: place.prefix,
     })
 }

@@ -305,15 +305,19 @@ impl Locker {
     }
 
     /// A URL that opens one blob for reading to whoever has it, for a time. None when this kind of locker, or its
-    /// credential, makes no such URLs.
+    /// credential, makes no such URLs, or not for this name.
     ///
     /// # Errors
     /// The errors of the locker: for some credentials its storage is asked for a key to sign with.
     pub async fn signed_url(&self, path: &str, lifetime: Duration) -> Result<Option<String>, Error> {
         let location = self.location(path)?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
         let Some(signer) = &self.backend.signer else {
             return Ok(None);
         };
+        if self.backend.signs_plain_only && !location.as_ref().bytes().all(is_plain) {
+            return Ok(None);
+        }
         let signed = signer.signed_url(Method::GET, &location, lifetime).await;
         signed
             .map(|url| Some(url.into()))

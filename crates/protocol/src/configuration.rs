@@ -78,6 +78,12 @@ pub enum Transport {
 }
 
 /// A locker, as a node reaches it.
+///
+/// `GET URL/PATH` is one blob, with `Range` a part of it; `HEAD` tells its size and `ETag`; `GET URL/?list=PREFIX` lists
+/// blobs. A server that keeps its blobs in object storage answers a `GET` with 307: `Location` is a URL of the storage
+/// that opens this one blob, for reading, for a time, to whoever has it, so no credential is sent along. It may be used
+/// again for as many seconds as `Cache-Control: max-age` says, which is less than it is good for; then, or when the
+/// storage refuses it, the node asks the server again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockerRef {
     /// `file:///folder` or `http(s)://host/lockers/NAME`. A locker below the server's URL is read with the

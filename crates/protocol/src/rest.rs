@@ -310,14 +310,20 @@ pub struct ClusterSummary {
     pub targets: Vec<ArrayTarget>,
 }
 
-/// `GET /lockers`: one locker (ours).
+/// `GET /lockers`: one locker (ours). The default locker comes first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LockerSummary {
     /// Name of the locker.
     pub name: String,
-    /// Where `cyclecloud project upload` writes to.
+    /// Where `cyclecloud project upload` writes to: always through the server.
     pub url: String,
+    /// The storage behind it, for instance `az://account/container`; none for the server's own folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<String>,
+    /// Whether it holds the projects of which nobody says where they are.
+    #[serde(default, rename = "Default", skip_serializing_if = "std::ops::Not::not")]
+    pub is_default: bool,
 }
 
 /// `GET /cloud/api/users`: an account, and what it is on nodes (ours).

@@ -1,11 +1,9 @@
 //! What a node is to become.
 
-use std::collections::BTreeMap;
-
 use protocol::{ClusterInitSpec, LockerRef, NodeConfiguration, Transport, lookup, merge, set_dotted};
 use serde_json::{Map, Value, json};
 
-use crate::app::{App, LOCKER};
+use crate::app::App;
 use crate::lifecycle::users_of;
 use crate::store::{Node, StoreError};
 use crate::template::SpecReference;
@@ -92,9 +90,17 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
     if let Some(group) = &node.group_id {
         set_dotted(&mut tree, "cyclecloud.node.group_id", json!(group));
     }
-    let own = LockerRef {
-        url: app.locker_url(),
-    };
+    // Only those that the node may read.
+    let lockers = specs
+        .iter()
+        .map(|spec| spec.locker.as_str())
+        .chain([app.lockers.default()])
+        .filter(|name| app.lockers.get(name).is_some())
+        .map(|name| {
+            let url = app.locker_url(name);
+            (name.to_owned(), LockerRef { url })
+        })
+        .collect();
     Ok(NodeConfiguration {
         cluster_name: cluster.name.clone(),
         node_id: node.id.clone(),
@@ -104,7 +110,7 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
         amqp: Some(app.reach.amqp.clone()),
         transport: Transport::Auto,
         heartbeat_seconds: app.settings.heartbeat.as_secs(),
-        lockers: BTreeMap::from([(LOCKER.to_owned(), own)]),
+        lockers,
         cluster_init_specs: specs,
         users,
         configuration: tree,
@@ -112,10 +118,10 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
 }
 
 async fn spec(app: &App, reference: &SpecReference) -> Result<ClusterInitSpec, ConfigurationError> {
-    let name = reference.locker.clone().unwrap_or_else(|| LOCKER.to_owned());
-    let version = match &reference.version {
-        Some(version) => Some(version.clone()),
-        None if name == LOCKER => match app.locker.newest_version(&reference.project).await {
+    let name = reference.locker.as_deref().unwrap_or(app.lockers.default());
+    let version = match (&reference.version, app.lockers.get(name)) {
+        (Some(version), _) => Some(version.clone()),
+        (None, Some(locker)) => match locker.newest_version(&reference.project).await {
             Ok(version) => Some(version),
             Err(error) if error.is_not_found() => None,
             Err(source) => {
@@ -125,13 +131,14 @@ async fn spec(app: &App, reference: &SpecReference) -> Result<ClusterInitSpec, C
                 });
             }
         },
-        None => None,
+        // The node says that nobody knows this locker.
+        (None, None) => None,
     };
     Ok(ClusterInitSpec {
         project: reference.project.clone(),
         spec: reference.spec.clone(),
         version,
-        locker: name,
+        locker: name.to_owned(),
         optional: reference.optional,
     })
 }

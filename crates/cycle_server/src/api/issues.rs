@@ -53,7 +53,8 @@ pub(super) async fn upload(
     let path = format!("issues/{file}");
     locker::path::check(&path).map_err(|error| ApiError::bad_request(error.to_string()))?;
     if let Err(error) = app
-        .locker
+        .lockers
+        .own()
         .put_stream(&path, limited(body.into_data_stream()))
         .await
     {
@@ -67,7 +68,7 @@ pub(super) async fn upload(
             );
         return Err(if is_too_large { too_large() } else { error.into() });
     }
-    let url = format!("{}/{path}", app.locker_url());
+    let url = format!("{}/{path}", app.locker_url(LOCKER));
     let now = app.clock.now();
     let is_signed = wanted
         .sign

@@ -1,13 +1,17 @@
-//! The server's locker over HTTP.
+//! The lockers over HTTP.
 //!
-//! Accounts read and write everything. A node reads the projects of its own specs and nothing else.
+//! Accounts read and write everything. A node reads the projects of its own specs, in the lockers that these name, and
+//! nothing else. Whoever reads a blob of object storage is sent on to it with a URL that opens this one blob for a time:
+//! the bytes do not go through the server, and its credential stays here.
 
 use std::ops::Range;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LOCATION, RANGE,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use locker::{Entry, Locker, Meta};
@@ -17,13 +21,17 @@ use serde::Deserialize;
 use super::ApiError;
 use crate::app::{App, LOCKER, SharedApp};
 use crate::auth::{Account, Identity, is_signed};
+use crate::lockers::SIGNED_KEPT;
 
 /// `GET /lockers` (ours)
 pub(super) async fn all(State(app): State<SharedApp>, _: Account) -> Json<Vec<LockerSummary>> {
-    Json(vec![LockerSummary {
-        name: LOCKER.to_owned(),
-        url: app.locker_url(),
-    }])
+    let summary = |(name, locker): (&str, &Locker)| LockerSummary {
+        name: name.to_owned(),
+        url: app.locker_url(name),
+        storage: (name != LOCKER).then(|| locker.url().to_owned()),
+        is_default: name == app.lockers.default(),
+    };
+    Json(app.lockers.iter().map(summary).collect())
 }
 
 /// The query of a listing.
@@ -92,6 +100,9 @@ pub(super) async fn read(
         }
         _ => allowed_blob(&app, &identity?, &name, &path).await?,
     };
+    if let Some(url) = app.lockers.signed_url(&name, &path).await {
+        return Ok(redirect(url));
+    }
     let wanted = match request.get(RANGE).and_then(|value| value.to_str().ok()) {
         Some(text) => range(text, locker.head(&path).await?.size),
         None => None,
@@ -126,12 +137,26 @@ pub(super) async fn write(
     Ok(StatusCode::CREATED)
 }
 
+/// `DELETE /lockers/{locker}/{path}`
+pub(super) async fn delete(
+    State(app): State<SharedApp>,
+    _: Account,
+    Path((name, path)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    named(&app, &name)?.delete(&path).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sends a reader on. The URL may be used again until it is nearly over, which saves asking for every range.
+fn redirect(url: String) -> Response {
+    let keep = format!("private, max-age={}", SIGNED_KEPT.as_secs());
+    let headers = [(LOCATION, url), (CACHE_CONTROL, keep)];
+    (StatusCode::TEMPORARY_REDIRECT, headers).into_response()
+}
+
 fn named<'a>(app: &'a App, name: &str) -> Result<&'a Locker, ApiError> {
-    if name == LOCKER {
-        Ok(&app.locker)
-    } else {
-        Err(ApiError::not_found(format!("there is no locker `{name}`")))
-    }
+    let locker = app.lockers.get(name);
+    locker.ok_or_else(|| ApiError::not_found(format!("there is no locker `{name}`")))
 }
 
 async fn allowed_blob<'a>(
@@ -162,8 +187,12 @@ async fn allowed<'a>(
     let mut steps = path.split('/');
     let (kind, project) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
     let is_own = matches!(kind, "projects" | "blobs")
-        && definition
-            .is_some_and(|definition| definition.cluster_init.iter().any(|spec| spec.project == project));
+        && definition.is_some_and(|definition| {
+            definition.cluster_init.iter().any(|spec| {
+                let locker = spec.locker.as_deref().unwrap_or(app.lockers.default());
+                spec.project == project && locker == name
+            })
+        });
     if is_own {
         named(app, name)
     } else {

@@ -95,7 +95,10 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
             Router::new()
                 .route(
                     "/lockers/{locker}/{*path}",
-                    get(lockers::read).head(lockers::head).put(lockers::write),
+                    get(lockers::read)
+                        .head(lockers::head)
+                        .put(lockers::write)
+                        .delete(lockers::delete),
                 )
                 .route("/clusterlink/issues/{file}", axum::routing::put(issues::upload))
                 .layer(DefaultBodyLimit::disable()),

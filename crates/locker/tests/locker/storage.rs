@@ -178,6 +178,7 @@ async fn azure_blob() {
     other.set_path(&other.path().replace("team/a/blobs/x", "blobs/large"));
     assert_eq!(get(other).await.0, 403, "it is for one blob");
     assert_eq!(outer.signed_url("blobs/x", MINUTE).await.unwrap(), None);
+    assert_eq!(inner.signed_url("blobs/a b", MINUTE).await.unwrap(), None);
 
     // Who may not is told so, with the storage's own words and without our secret.
     for credential in [
@@ -223,6 +224,14 @@ async fn s3_bucket() {
     let mut other = url;
     other.set_path("/cyclecloud/blobs/large");
     assert_eq!(get(other).await.0, 403, "it is for one blob");
+    let outer = s3(&server, "", S3_SECRET);
+    let url = outer
+        .signed_url("blobs/a b/ü~#x%20+.sh", MINUTE)
+        .await
+        .unwrap()
+        .unwrap();
+    let url: reqwest::Url = url.parse().unwrap();
+    assert_eq!(get(url).await, (200, "hello".to_owned()));
 
     let wrong = s3(&server, "", "wrong secret");
     let error = wrong.get_bytes("blobs/empty", 0).await.unwrap_err();

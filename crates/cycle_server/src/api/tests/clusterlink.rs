@@ -49,7 +49,7 @@ async fn the_configuration_says_who_the_node_is_and_what_it_runs() {
     let bench = Bench::started().await;
     for version in ["1.9.0", "1.10.0"] {
         let path = format!("projects/tools/{version}/manifest.json");
-        bench.app.locker.put(&path, "{}").await.unwrap();
+        bench.app.lockers.own().put(&path, "{}").await.unwrap();
     }
     let head = bench.node("head").await;
     let configuration = bench.join("head", &secret('a')).await.expect(200).json();

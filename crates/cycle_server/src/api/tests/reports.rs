@@ -107,7 +107,7 @@ async fn a_report_is_kept_and_its_signed_url_needs_no_account() {
         .await
         .expect(201)
         .json();
-    let url = format!("{}/issues/{FILE}", bench.app.locker_url());
+    let url = format!("{}/issues/{FILE}", bench.app.locker_url(crate::app::LOCKER));
     assert_eq!(answer["url"], url.as_str());
     assert_eq!(answer["expires"], "2026-12-23T12:00:00Z");
     let signed = answer["signed_url"].as_str().unwrap().to_owned();
