@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use link::join::Membership;
-use locker::{Access, Locker};
+use locker::{Access, Cache, Locker};
 use node::clock::SystemClock;
 use node::command::Stop;
 use node::home::Home;
@@ -16,6 +16,9 @@ use protocol::{LockerRef, NodeConfiguration};
 use terminal::ResultExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
+
+/// Most bytes of downloaded content that a node keeps.
+const CACHE: u64 = 2 << 30;
 
 /// The home that the environment names.
 pub(crate) fn home() -> anyhow::Result<Home> {
@@ -90,7 +93,8 @@ pub(crate) fn start_log(home: &Home, settings: &Settings) {
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(layer));
 }
 
-/// Opens a locker. One that the server itself serves is read with the node's own credential.
+/// Opens a locker. One that the server itself serves is read with the node's own credential. What the node has
+/// downloaded before is not downloaded again.
 pub(crate) fn open_locker(
     membership: &Membership,
     configuration: &NodeConfiguration,
@@ -109,5 +113,6 @@ pub(crate) fn open_locker(
     if let (true, Some(ca)) = (own, &membership.ca) {
         access = access.pinned(String::from_utf8_lossy(ca));
     }
-    Ok(Locker::open(&locker.url, &access)?)
+    let cache = Cache::new(home()?.locker_cache(), CACHE);
+    Ok(Locker::open(&locker.url, &access)?.with_cache(cache))
 }

@@ -55,7 +55,8 @@ impl Locker {
     ///
     /// The bytes are checked against `expected`, flushed to the disk, and appear as `dest` in one step: it has the
     /// old content or all of the new. The folder must exist. A large blob of a server comes in parallel ranges, and
-    /// when it is cut, also by a crash, the next call goes on where it was. Memory does not grow with its size.
+    /// when it is cut, also by a crash, the next call goes on where it was. Memory does not grow with its size. What
+    /// the cache of [`Locker::with_cache`] holds is not downloaded at all.
     ///
     /// # Errors
     /// [`Error::Mismatch`] with both sums, [`Error::NotFound`] and the other errors of the locker;
@@ -75,6 +76,36 @@ impl Locker {
     /// # Errors
     /// As [`Locker::fetch`].
     pub async fn fetch_watched(
+        &self,
+        path: &str,
+        dest: &Path,
+        mode: u32,
+        expected: &Checksum,
+        watch: Watch<'_>,
+    ) -> Result<Digests, Error> {
+        let (Some(cache), Some(sha256)) = (self.cache(), &expected.sha256) else {
+            return self.download(path, dest, mode, expected, watch).await;
+        };
+        let (taken, sha256) = (cache.clone(), sha256.clone());
+        let at = dest.to_owned();
+        let found = blocking(move || taken.take(&sha256, &at, mode)).await?;
+        if let Some(digests) = found {
+            self.compare(path, expected, &digests)?;
+            let total = digests.size;
+            watch(Transfer { done: total, total });
+            return Ok(digests);
+        }
+        let digests = self.download(path, dest, mode, expected, watch).await?;
+        let (kept, cache, at) = (digests.clone(), cache.clone(), dest.to_owned());
+        blocking(move || {
+            cache.keep(&kept, &at);
+            Ok(())
+        })
+        .await?;
+        Ok(digests)
+    }
+
+    async fn download(
         &self,
         path: &str,
         dest: &Path,
@@ -503,7 +534,7 @@ impl Partial {
     }
 }
 
-fn folder_of(dest: &Path) -> PathBuf {
+pub(crate) fn folder_of(dest: &Path) -> PathBuf {
     match dest.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => Path::new(".").to_owned(),

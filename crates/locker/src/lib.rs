@@ -9,6 +9,7 @@
 
 mod access;
 mod backend;
+mod cache;
 mod checksum;
 mod cloud;
 mod download;
@@ -20,6 +21,7 @@ mod store;
 mod transport;
 
 pub use access::{Access, Credential, Trust, TrustError, is_private};
+pub use cache::Cache;
 pub use checksum::{Checksum, Digests};
 pub use download::{Transfer, Watch};
 pub use error::{Cause, Error};

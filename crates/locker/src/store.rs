@@ -13,11 +13,12 @@ use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStoreExt, PutPa
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 
 use crate::backend::{self, Backend};
 use crate::checksum::Hasher;
-use crate::{Access, Cause, Checksum, Error, path, transport};
+use crate::{Access, Cache, Cause, Checksum, Error, Transfer, Watch, path, transport};
 
 /// Size of the pieces in which blobs are written to storage. S3 wants at least 5 MiB.
 const PART: usize = 8 << 20;
@@ -29,6 +30,7 @@ const CHUNK: usize = 256 << 10;
 pub struct Locker {
     url: String,
     backend: Backend,
+    cache: Option<Cache>,
 }
 
 /// One blob in a listing.
@@ -78,7 +80,25 @@ impl Locker {
     /// missing, [`Error::Tls`] when the pinned authority is not valid.
     pub fn open(url: &str, access: &Access) -> Result<Self, Error> {
         let (url, backend) = backend::open(url, access)?;
-        Ok(Self { url, backend })
+        Ok(Self {
+            url,
+            backend,
+            cache: None,
+        })
+    }
+
+    /// The same locker. Content whose SHA-256 is known beforehand is taken from `cache` when it is there, and kept in it
+    /// when it was downloaded.
+    #[must_use]
+    pub fn with_cache(self, cache: Cache) -> Self {
+        Self {
+            cache: Some(cache),
+            ..self
+        }
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
     }
 
     /// The URL, without a slash at its end.
@@ -194,6 +214,20 @@ impl Locker {
     /// [`Error::Io`] when the file cannot be read, [`Error::Upload`] when it is not what `expected`
     /// says, and the errors of the locker. The blob is as it was then.
     pub async fn put_file(&self, path: &str, source: &Path, expected: &Checksum) -> Result<(), Error> {
+        self.put_file_watched(path, source, expected, &|_| {}).await
+    }
+
+    /// Like [`Locker::put_file`], and tells how much was taken.
+    ///
+    /// # Errors
+    /// As [`Locker::put_file`].
+    pub async fn put_file_watched(
+        &self,
+        path: &str,
+        source: &Path,
+        expected: &Checksum,
+        tell: Watch<'_>,
+    ) -> Result<(), Error> {
         let file = tokio::fs::File::open(source).await;
         let file = file.map_err(Error::io("read", source))?;
         let size = file.metadata().await.map_err(Error::io("read", source))?.len();
@@ -206,11 +240,14 @@ impl Locker {
         }
         let expected = expected.clone();
         let mut hasher = Some(Hasher::default());
+        // The stream must own what it uses, and `tell` is lent: how far it is is looked at from here.
+        let (moved, mut progress) = watch::channel(0);
         // Not one byte more than announced, should the file grow meanwhile.
         let stream = ReaderStream::with_capacity(file.take(size), CHUNK).map(move |chunk| {
             let chunk = chunk?;
             if let Some(sums) = &mut hasher {
                 sums.update(&chunk);
+                moved.send_replace(sums.size());
             }
             // The last piece is held back until all is known to be right.
             match hasher.take_if(|sums| sums.size() == size) {
@@ -221,7 +258,23 @@ impl Locker {
                 None => Ok(chunk),
             }
         });
-        self.put_sized(path, Some(size), stream).await
+        let mut stored = std::pin::pin!(self.put_sized(path, Some(size), stream));
+        let total = size;
+        loop {
+            tokio::select! {
+                biased;
+                stored = &mut stored => {
+                    if stored.is_ok() {
+                        tell(Transfer { done: total, total });
+                    }
+                    return stored;
+                }
+                Ok(()) = progress.changed() => {
+                    let done = *progress.borrow_and_update();
+                    tell(Transfer { done, total });
+                }
+            }
+        }
     }
 
     /// Stores what a stream brings as one blob, at once when the stream has ended: a stream that

@@ -262,6 +262,11 @@ impl Home {
         self.run().join("outbox")
     }
 
+    /// `run/cache`: content that was downloaded from lockers.
+    pub fn locker_cache(&self) -> PathBuf {
+        self.run().join("cache")
+    }
+
     /// How the last converge went.
     pub fn converge_ledger(&self) -> PathBuf {
         self.run().join("converge.json")

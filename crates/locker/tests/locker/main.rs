@@ -1,6 +1,8 @@
 //! The locker as its users see it: in a folder, and behind a server.
 
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod file;
 #[cfg(test)]
 mod http;
