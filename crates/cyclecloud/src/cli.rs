@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Make, build and upload projects
     #[command(subcommand)]
     Project(Project),
-    /// Look at the lockers of the server
+    /// Look at lockers, and copy blobs to and from them
     #[command(subcommand)]
     Locker(Locker),
     /// Make a cluster from a template file
@@ -181,6 +181,66 @@ pub(crate) enum Locker {
     /// Show the lockers of the server
     #[command(after_help = "Example:\n  cyclecloud locker list")]
     List,
+    /// Show a locker
+    #[command(after_help = "Example:\n  cyclecloud locker show azure-storage")]
+    Show {
+        /// Name of the locker
+        locker: String,
+    },
+    /// List blobs
+    #[command(after_help = "Examples:\n  cyclecloud locker ls local/projects\n  \
+        cyclecloud locker ls -l -r az://account/container/blobs")]
+    Ls(Listing),
+    /// Download a blob; large ones in parallel, and on from where they were when it was cut
+    #[command(
+        after_help = "Examples:\n  cyclecloud locker get local/blobs/demo/data.tgz\n  \
+        cyclecloud locker get -r s3://bucket/blobs/demo demo"
+    )]
+    Get {
+        /// LOCKER/PATH, or az://ACCOUNT/CONTAINER/PATH, s3://BUCKET/PATH, gs://BUCKET/PATH
+        source: String,
+        /// File or folder to write to; default: the current folder
+        dest: Option<PathBuf>,
+        /// Download all blobs below a folder
+        #[arg(short, long)]
+        recursive: bool,
+    },
+    /// Upload a file as a blob
+    #[command(
+        after_help = "Examples:\n  cyclecloud locker put data.tgz local/blobs/demo/\n  \
+        cyclecloud locker put -r demo az://account/container/blobs/demo"
+    )]
+    Put {
+        /// The file
+        source: PathBuf,
+        /// LOCKER/PATH, or the URL of a place in object storage; with a slash at its end the blob gets the file's name
+        target: String,
+        /// Upload all files below a folder
+        #[arg(short, long)]
+        recursive: bool,
+    },
+    /// Remove a blob
+    #[command(after_help = "Example:\n  cyclecloud locker rm local/blobs/demo/data.tgz")]
+    Rm {
+        /// LOCKER/PATH, or the URL of a place in object storage
+        target: String,
+        /// Remove all blobs below a folder
+        #[arg(short, long)]
+        recursive: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    /// LOCKER[/FOLDER], or az://ACCOUNT/CONTAINER[/FOLDER], s3://BUCKET[/FOLDER], gs://BUCKET[/FOLDER]; default: the
+    /// lockers themselves
+    pub(crate) target: Option<String>,
+    /// Also show sizes, in bytes
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// Show everything below, not only the next step
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,8 @@ use terminal::ResultExt;
 
 const SERVER: &str = "cyclecloud";
 const PROJECT: &str = "project";
+/// Start of the names of sections with credentials of object storage.
+const POGO: &str = "pogo ";
 
 /// The file, line by line.
 #[derive(Debug, Default, Clone)]
@@ -65,11 +67,8 @@ impl Server {
             ),
             None => Trust::System,
         };
-        let credential = Some(Credential {
-            user: self.username.clone(),
-            password: self.password.clone(),
-        });
-        Ok(Access { credential, trust })
+        let access = Access::basic(self.username.clone(), self.password.clone());
+        Ok(Access { trust, ..access })
     }
 }
 
@@ -197,6 +196,64 @@ impl Config {
         self.set(&section, "default_locker", Some(locker))
     }
 
+    /// How object storage is entered that the user names by its URL: as the section `[pogo NAME]` says whose `matches`
+    /// is this URL or a folder above, else with what the environment and the machine offer.
+    pub(crate) fn storage_access(&self, url: &str) -> anyhow::Result<Access> {
+        let sections = self.lines.iter().filter_map(|line| match line {
+            Line::Section(name) if name.starts_with(POGO) => Some(name.as_str()),
+            _ => None,
+        });
+        let matches = |section: &&str| {
+            let above = self
+                .get(section, "matches")
+                .map(|matches| matches.trim_end_matches('/'));
+            above
+                .and_then(|above| url.strip_prefix(above))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let Some(section) = sections.into_iter().find(matches) else {
+            return Ok(Access::default());
+        };
+        let one = |key: &str| self.get(section, key);
+        let all = |keys: [&str; 3]| {
+            let [a, b, c] = keys.map(one);
+            Some((a?, b?, c?))
+        };
+        let application = all(["tenant_id", "application_id", "application_secret"]);
+        let access_key = one("access_key").zip(one("secret_key"));
+        let credential = if let Some((tenant_id, client_id, client_secret)) = application {
+            Credential::ServicePrincipal {
+                tenant_id: tenant_id.to_owned(),
+                client_id: client_id.to_owned(),
+                client_secret: client_secret.into(),
+            }
+        } else if let Some((id, secret)) = access_key {
+            Credential::AccessKey {
+                id: id.to_owned(),
+                secret: secret.into(),
+                session_token: None,
+            }
+        } else if let Some(sas) = one("sas_token") {
+            Credential::Sas(sas.into())
+        } else if let Some(key) = one("account_key") {
+            Credential::AccountKey(key.into())
+        } else {
+            return Err(anyhow::anyhow!(
+                "the section `[{section}]` of `{}` has no credential",
+                self.path.display()
+            ))
+            .hint(
+                "give `tenant_id`, `application_id` and `application_secret`, or `account_key`, or `sas_token`, or \
+                 `access_key` and `secret_key`",
+            );
+        };
+        Ok(Access {
+            endpoint: one("endpoint").map(str::to_owned),
+            region: one("region").map(str::to_owned),
+            ..Access::with(credential)
+        })
+    }
+
     fn get(&self, section: &str, key: &str) -> Option<&str> {
         let mut within = false;
         self.lines.iter().find_map(|line| match line {
@@ -304,6 +361,28 @@ mod tests {
         let config = config("[project]\ndefault_locker = all\n[project a]\ndefault_locker = own\n");
         assert_eq!(config.default_locker("a"), Some("own"));
         assert_eq!(config.default_locker("b"), Some("all"));
+    }
+
+    #[test]
+    fn the_credential_of_object_storage_is_found_by_its_url() {
+        let config = config(
+            "[pogo a]\ntype = az\nsubscription_id = 0\ntenant_id = 1\napplication_id = 2\napplication_secret = 3\n\
+             matches = az://acct/box\n[pogo b]\nmatches = s3://bucket/\naccess_key = k\nsecret_key = s\nregion = x\n\
+             [pogo c]\nmatches = gs://none\n",
+        );
+        let access = |url: &str| config.storage_access(url).unwrap();
+        assert!(matches!(
+            access("az://acct/box").credential,
+            Some(Credential::ServicePrincipal { client_id, .. }) if client_id == "2"
+        ));
+        assert!(matches!(
+            access("s3://bucket").credential,
+            Some(Credential::AccessKey { .. })
+        ));
+        assert_eq!(access("s3://bucket").region.as_deref(), Some("x"));
+        assert!(access("az://acct/boxes").credential.is_none());
+        let error = config.storage_access("gs://none").unwrap_err().to_string();
+        assert!(error.contains("`[pogo c]`"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One module for each group of commands.
 
+mod blobs;
 mod clusters;
 mod events;
 mod initialize;
@@ -19,7 +20,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Initialize(args) => initialize::run(config, args).await,
         Command::Project(command) => project::run(config, command).await,
-        Command::Locker(crate::cli::Locker::List) => lockers::list(&client()?).await,
+        Command::Locker(command) => lockers::run(&config, command).await,
         Command::ImportCluster(args) => clusters::import(&client()?, args).await,
         Command::StartCluster(args) => clusters::start(&client()?, &args.cluster).await,
         Command::TerminateCluster(args) => clusters::terminate(&client()?, &args.cluster).await,

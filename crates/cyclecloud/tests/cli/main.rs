@@ -2,6 +2,8 @@
 //! request that it does not expect.
 
 #[cfg(test)]
+mod blobs;
+#[cfg(test)]
 mod clusters;
 #[cfg(test)]
 mod events;

@@ -259,6 +259,12 @@ async fn store(locker: Locker, path: String, request: Request) -> Response {
         stored.unwrap();
         return StatusCode::CREATED.into_response();
     }
+    if request.method() == "DELETE" {
+        return match locker.delete(&path).await {
+            Ok(()) => StatusCode::NO_CONTENT.into_response(),
+            Err(error) => refuse(StatusCode::NOT_FOUND, &error.to_string()),
+        };
+    }
     match locker.read(&path, None).await {
         Ok(blob) => {
             let length = [(header::CONTENT_LENGTH, blob.meta.size.to_string())];
