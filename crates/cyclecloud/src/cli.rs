@@ -134,6 +134,25 @@ pub(crate) enum Project {
     /// Build the project in the current folder and upload it
     #[command(after_help = "Example:\n  cyclecloud project upload local")]
     Upload(Upload),
+    /// Download the blobs of the project in the current folder into `blobs`; those that are the same already stay
+    #[command(after_help = "Example:\n  cyclecloud project download local")]
+    Download {
+        /// Name of the locker; default: as for `upload`
+        locker: Option<String>,
+        /// Blobs of this version instead of that in project.ini
+        #[arg(long, value_name = "VERSION")]
+        project_version: Option<String>,
+    },
+    /// Fetch a project of somebody else: from a repository, a release of one with its blobs, or an archive
+    #[command(after_help = "Examples:\n  \
+        cyclecloud project fetch https://github.com/Azure/cyclecloud-slurm/releases/4.0.3 slurm\n  \
+        cyclecloud project fetch ./project-1.0.0.tar.gz project")]
+    Fetch {
+        /// https://HOST/OWNER/REPOSITORY, the same with /releases/TAG or /tree/BRANCH, or the URL or path of a .tar.gz
+        url: String,
+        /// Folder of the project; it must not exist, or be empty
+        path: PathBuf,
+    },
     /// Show the project in the current folder
     #[command(after_help = "Example:\n  cyclecloud project info")]
     Info,

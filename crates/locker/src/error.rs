@@ -49,6 +49,12 @@ pub enum Error {
         /// Path within it.
         path: String,
     },
+    /// The locker itself is missing: its container, its bucket, or its name on the server.
+    #[error("the locker `{locker}` does not exist")]
+    NoLocker {
+        /// The locker.
+        locker: String,
+    },
     /// The credential is missing, wrong, or not good for this path.
     #[error("the locker `{locker}` refused access to `{path}`{}", sentence(.reason))]
     Unauthorised {
@@ -197,7 +203,7 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         matches!(
             self,
-            Self::NotFound { .. } | Self::NoProject { .. } | Self::NoSpec { .. }
+            Self::NotFound { .. } | Self::NoLocker { .. } | Self::NoProject { .. } | Self::NoSpec { .. }
         )
     }
 
@@ -226,6 +232,14 @@ impl Error {
             cause = error.source();
         }
         false
+    }
+
+    /// The same error of a call that fails with "not found" only when the locker itself is missing.
+    pub(crate) fn of_locker(self) -> Self {
+        match self {
+            Self::NotFound { locker, .. } => Self::NoLocker { locker },
+            error => error,
+        }
     }
 
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

@@ -8,6 +8,7 @@
 //! The crate must not know nodes, clusters or converges. It never starts a process and prints nothing.
 
 mod access;
+pub mod archive;
 mod backend;
 mod cache;
 mod checksum;

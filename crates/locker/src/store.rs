@@ -202,10 +202,13 @@ impl Locker {
         let bytes = bytes.into();
         if let Some(http) = &self.backend.http {
             let size = bytes.len() as u64;
-            return http.put(path, Some(size), stream::iter([Ok(bytes)])).await;
+            let stored = http.put(path, Some(size), stream::iter([Ok(bytes)])).await;
+            return stored.map_err(Error::of_locker);
         }
         let stored = self.backend.store.put(&location, PutPayload::from(bytes)).await;
-        stored.map(drop).map_err(|error| self.error(error, path))
+        stored
+            .map(drop)
+            .map_err(|error| self.error(error, path).of_locker())
     }
 
     /// Stores a file as one blob, in pieces: memory does not grow with its size.
@@ -311,7 +314,7 @@ impl Locker {
             let broken = lock(&broken).take();
             return match broken {
                 Some(source) => Err(self.broken_off(path, source)),
-                None => stored,
+                None => stored.map_err(Error::of_locker),
             };
         }
         let stream = stream.map_err(|source| self.broken_off(path, source));
@@ -323,12 +326,12 @@ impl Locker {
             return self.put(path, first).await;
         }
         let upload = self.backend.store.put_multipart(&location).await;
-        let mut upload = upload.map_err(|error| self.error(error, path))?;
+        let mut upload = upload.map_err(|error| self.error(error, path).of_locker())?;
         let mut next = Some(first);
         let written = async {
             while let Some(bytes) = next.take() {
                 let stored = upload.put_part(PutPayload::from(bytes)).await;
-                stored.map_err(|error| self.error(error, path))?;
+                stored.map_err(|error| self.error(error, path).of_locker())?;
                 next = part(&mut stream).await?;
             }
             let completed = upload.complete().await;
@@ -396,7 +399,7 @@ impl Locker {
         };
         let mut entries = match &self.backend.http {
             Some(http) => {
-                let entries = http.list(prefix).await?;
+                let entries = http.list(prefix).await.map_err(Error::of_locker)?;
                 // These names become names of files.
                 for entry in &entries {
                     path::check(&entry.path)?;
@@ -415,7 +418,7 @@ impl Locker {
                     }))
                 });
                 let entries = entries.try_collect::<Vec<_>>().await;
-                entries.map_err(|error| self.error(error, prefix))?
+                entries.map_err(|error| self.error(error, prefix).of_locker())?
             }
         };
         entries.sort_by(|a, b| a.path.cmp(&b.path));

@@ -3,6 +3,7 @@
 mod blobs;
 mod clusters;
 mod events;
+mod fetch;
 mod initialize;
 mod lockers;
 mod nodes;

@@ -9,7 +9,7 @@ use locker::project::{self, BuildError, Part, Progress};
 use locker::{Error, Locker};
 use terminal::ResultExt;
 
-use super::lockers;
+use super::{fetch, lockers};
 use crate::cli;
 use crate::client::{Client, check_name};
 use crate::config::Config;
@@ -38,6 +38,11 @@ pub(super) async fn run(config: Config, command: cli::Project) -> anyhow::Result
             Ok(())
         }
         cli::Project::Upload(args) => upload(&config, &args).await,
+        cli::Project::Download {
+            locker,
+            project_version,
+        } => download(&config, locker.as_deref(), project_version.as_deref()).await,
+        cli::Project::Fetch { url, path } => fetch::run(&url, &path).await,
         cli::Project::Info => info(&config),
         cli::Project::DefaultLocker { locker, global } => default_locker(config, &locker, global),
         cli::Project::AddSpec { spec } => {
@@ -157,6 +162,49 @@ async fn upload(config: &Config, args: &cli::Upload) -> anyhow::Result<()> {
         uploaded => uploaded?,
     };
     terminal::out("Upload complete!\n")?;
+    Ok(())
+}
+
+async fn download(config: &Config, locker: Option<&str>, version: Option<&str>) -> anyhow::Result<()> {
+    let Workplace { folder, ini } = Workplace::find()?;
+    if ini.blobs.is_empty() {
+        terminal::note(format_args!("The project `{}` lists no blobs", ini.name));
+        return Ok(());
+    }
+    let client = Client::new(config.require_server()?)?;
+    let name = locker.or_else(|| config.default_locker(&ini.name));
+    let locker = lockers::open(&client, name).await?;
+    let version = version.unwrap_or(&ini.version);
+    let manifest = match locker.manifest(&ini.name, version).await {
+        Err(error @ Error::NoProject { .. }) => {
+            return Err(error)
+                .hint("`--project-version` names another version; `cyclecloud project upload` uploads one");
+        }
+        manifest => manifest?,
+    };
+    let bar = std::sync::Mutex::new(None::<(String, terminal::Bar)>);
+    let lock = || bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let watch = |path: &str, transfer: locker::Transfer| {
+        let mut bar = lock();
+        if bar.as_ref().is_none_or(|(of, _)| of != path) {
+            *bar = Some((path.to_owned(), terminal::Bar::new(path)));
+        }
+        if let Some((_, bar)) = &*bar {
+            bar.set(transfer.done, transfer.total);
+        }
+    };
+    let done = |blob: project::Downloaded| {
+        lock().take();
+        // What cannot be printed is noticed by the last line.
+        let _ = match blob.bytes {
+            Some(bytes) => terminal::out(format_args!("blobs/{} ({bytes} bytes)\n", blob.path)),
+            None => terminal::out(format_args!("blobs/{} is unchanged\n", blob.path)),
+        };
+    };
+    let downloaded = project::download_blobs(&locker, &folder, &ini, &manifest, &watch, &done).await;
+    lock().take();
+    downloaded?;
+    terminal::out("Download complete!\n")?;
     Ok(())
 }
 

@@ -12,6 +12,8 @@ mod initialize;
 #[cfg(test)]
 mod projects;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod site;
 #[cfg(test)]
 mod users;

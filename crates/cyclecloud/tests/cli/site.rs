@@ -41,7 +41,7 @@ pub(crate) struct Site {
     folder: tempfile::TempDir,
     address: SocketAddr,
     script: Shared,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 /// What a run of the program left.
@@ -87,12 +87,20 @@ impl Site {
             folder,
             address,
             script,
-            _runtime: runtime,
+            runtime,
         }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Another server, as long as the site is there; its URL.
+    pub(crate) fn serve(&self, router: Router) -> String {
+        let listener = self.runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        self.runtime.spawn(async { axum::serve(listener, router).await });
+        format!("http://{address}")
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {

@@ -216,7 +216,7 @@ fn find_blobs(ini: &ProjectIni, project: &Path, real: &Path) -> Result<Vec<Found
     let mut blobs: Vec<Found> = Vec::new();
     let mut missing = Vec::new();
     for pattern in &ini.blobs {
-        let matches = matching(pattern, &there)?;
+        let matches = matching(pattern, &there, |found| &found.path)?;
         if matches.is_empty() {
             missing.push(pattern.clone());
         }
@@ -236,12 +236,20 @@ fn find_blobs(ini: &ProjectIni, project: &Path, real: &Path) -> Result<Vec<Found
     })
 }
 
-/// The file of this name, or all below the folder of this name, or what the wildcards match.
-fn matching<'a>(pattern: &str, there: &'a [Found]) -> Result<Vec<&'a Found>, BuildError> {
+/// Of all blobs those that one entry of `[blobs] Files` means: the one of this name, or all below the folder of this
+/// name, or what the wildcards match.
+///
+/// # Errors
+/// [`BuildError::Pattern`].
+pub(super) fn matching<'a, T>(
+    pattern: &str,
+    all: &'a [T],
+    path: impl Fn(&T) -> &str,
+) -> Result<Vec<&'a T>, BuildError> {
     let below = format!("{pattern}/");
-    let named: Vec<_> = there
+    let named: Vec<_> = all
         .iter()
-        .filter(|found| found.path == pattern || found.path.starts_with(&below))
+        .filter(|one| path(one) == pattern || path(one).starts_with(&below))
         .collect();
     if !named.is_empty() || !pattern.contains(['*', '?', '[']) {
         return Ok(named);
@@ -254,10 +262,10 @@ fn matching<'a>(pattern: &str, there: &'a [Found]) -> Result<Vec<&'a Found>, Bui
             source,
         })?
         .compile_matcher();
-    Ok(there.iter().filter(|found| glob.is_match(&found.path)).collect())
+    Ok(all.iter().filter(|one| glob.is_match(path(one))).collect())
 }
 
-fn sum_blob(found: &Found) -> Result<BlobEntry, BuildError> {
+pub(super) fn sum_blob(found: &Found) -> Result<BlobEntry, BuildError> {
     let digests = stream(&found.source, &mut io::sink(), &found.source)?.finish();
     Ok(BlobEntry {
         path: found.path.clone(),

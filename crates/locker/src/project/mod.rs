@@ -7,6 +7,7 @@
 //! blobs/P/FILE                          blobs that users add; they win over those of the project
 //! ```
 
+mod blobs;
 mod build;
 mod files;
 mod ini;
@@ -15,6 +16,7 @@ mod remote;
 mod upload;
 mod version;
 
+pub use blobs::{DownloadError, Downloaded, download_blobs};
 pub use build::{Build, BuildError, build};
 pub use ini::{ConfigParameter, IniError, ProjectIni, Section, Spec};
 pub use manifest::{BlobEntry, FileEntry, Manifest, SpecEntry};

@@ -205,8 +205,12 @@ async fn azure_blob() {
         &emulator.endpoint(),
         account_key(),
     );
-    let error = missing.put("x", "y").await.unwrap_err();
-    assert!(error.is_not_found(), "{error:?}");
+    for error in [
+        missing.put("x", "y").await.unwrap_err(),
+        missing.list("").await.unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::NoLocker { .. }), "{error:?}");
+    }
 }
 
 #[tokio::test]
