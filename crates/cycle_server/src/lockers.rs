@@ -40,7 +40,7 @@ impl Lockers {
         let mut all = BTreeMap::from([(LOCKER.to_owned(), entry)]);
         for (name, settings) in &settings.lockers {
             let entry = Entry {
-                locker: Locker::open(&settings.url, &settings.access)?,
+                locker: Locker::open_any(&settings.url, &settings.access)?,
                 redirect: settings.redirect,
             };
             all.insert(name.clone(), entry);

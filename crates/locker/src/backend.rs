@@ -11,8 +11,9 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use reqwest::Url;
 
 use crate::access::Credential;
+use crate::cloud::Storage;
 use crate::http::Http;
-use crate::{Access, Error, cloud, is_private};
+use crate::{Access, Error, is_private};
 
 /// What a locker stands on.
 #[derive(Debug, Clone)]
@@ -44,8 +45,19 @@ impl Backend {
     }
 }
 
+/// Opens object storage.
+pub(crate) type OpenCloud = fn(&Url, &Access) -> Result<Storage, Error>;
+
+/// Opens no object storage. A program that never uses another [`OpenCloud`] does not carry the code for it.
+pub(crate) fn no_cloud(url: &Url, _: &Access) -> Result<Storage, Error> {
+    Err(Error::Url {
+        url: format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
+        problem: "is object storage, which is reached through an application server here".to_owned(),
+    })
+}
+
 /// Opens the storage; the URL that comes back is without a slash at its end.
-pub(crate) fn open(url: &str, access: &Access) -> Result<(String, Backend), Error> {
+pub(crate) fn open(url: &str, access: &Access, open_cloud: OpenCloud) -> Result<(String, Backend), Error> {
     let problem = |problem: String| Error::Url {
         url: url.to_owned(),
         problem,
@@ -112,7 +124,7 @@ pub(crate) fn open(url: &str, access: &Access) -> Result<(String, Backend), Erro
             Ok((parsed.to_string(), backend))
         }
         "az" | "s3" | "gs" => {
-            let storage = cloud::open(&parsed, access)?;
+            let storage = open_cloud(&parsed, access)?;
             let named = url.trim_end_matches('/').to_owned();
             let backend = Backend {
                 signer: storage.signer,
@@ -146,13 +158,16 @@ mod tests {
     use super::*;
 
     fn refused(url: &str) -> String {
-        open(url, &Access::basic("a", "b")).unwrap_err().to_string()
+        open(url, &Access::basic("a", "b"), no_cloud)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn what_is_no_locker_is_refused_with_its_name() {
         assert!(refused("nonsense").contains("`nonsense` is not a URL"));
         assert!(refused("ftp://account/container").contains("the scheme `ftp`"));
+        assert!(refused("az://account/container").contains("through an application server"));
         assert!(refused("http://example.com/lockers/x").contains("https only"));
         assert!(refused("file:///does/not/exist").contains("`file:///does/not/exist`"));
         assert!(!refused("http://u:topsecret@localhost/lockers/x").contains("topsecret"));
@@ -162,7 +177,8 @@ mod tests {
     fn loopback_may_be_plain() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         for host in ["localhost", "127.0.0.1:8080", "[::1]:8080"] {
-            let (url, _) = open(&format!("http://{host}/lockers/x/"), &Access::basic("a", "b")).unwrap();
+            let url = format!("http://{host}/lockers/x/");
+            let (url, _) = open(&url, &Access::basic("a", "b"), no_cloud).unwrap();
             assert_eq!(url, format!("http://{host}/lockers/x"));
         }
     }

@@ -18,7 +18,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::backend::{self, Backend};
 use crate::checksum::Hasher;
-use crate::{Access, Cache, Cause, Checksum, Error, Transfer, Watch, path, transport};
+use crate::{Access, Cache, Cause, Checksum, Error, Transfer, Watch, cloud, path, transport};
 
 /// Size of the pieces in which blobs are written to storage. S3 wants at least 5 MiB.
 const PART: usize = 8 << 20;
@@ -72,14 +72,27 @@ impl std::fmt::Debug for Blob {
 }
 
 impl Locker {
-    /// Opens `file:///folder`, `http(s)://host/lockers/NAME`, `az://ACCOUNT/CONTAINER`, `s3://BUCKET` or
-    /// `gs://BUCKET`; the last three may have a folder behind them. Does not talk to a server yet.
+    /// Opens `file:///folder` or `http(s)://host/lockers/NAME`, which is all that a node needs. Does not talk to a
+    /// server yet.
     ///
     /// # Errors
     /// [`Error::Url`] for what is no locker, [`Error::Folder`] when the folder of a file locker is
     /// missing, [`Error::Tls`] when the pinned authority is not valid.
     pub fn open(url: &str, access: &Access) -> Result<Self, Error> {
-        let (url, backend) = backend::open(url, access)?;
+        Self::open_with(url, access, backend::no_cloud)
+    }
+
+    /// Opens a locker of any kind: also `az://ACCOUNT/CONTAINER`, `s3://BUCKET` and `gs://BUCKET`, each with a folder
+    /// behind it or not. It adds 3 MB to a program.
+    ///
+    /// # Errors
+    /// As [`Locker::open`], and [`Error::Url`] for a credential of another kind of storage.
+    pub fn open_any(url: &str, access: &Access) -> Result<Self, Error> {
+        Self::open_with(url, access, cloud::open)
+    }
+
+    fn open_with(url: &str, access: &Access, open_cloud: backend::OpenCloud) -> Result<Self, Error> {
+        let (url, backend) = backend::open(url, access, open_cloud)?;
         Ok(Self {
             url,
             backend,

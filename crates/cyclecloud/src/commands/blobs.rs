@@ -43,7 +43,7 @@ impl Target {
                     .nth(steps - 1)
                     .map_or(rest.len(), |(at, _)| at);
                 let url = format!("{scheme}://{}", &rest[..end]);
-                let locker = Locker::open(&url, &config.storage_access(&url)?)?;
+                let locker = Locker::open_any(&url, &config.storage_access(&url)?)?;
                 (locker, rest[end..].trim_start_matches('/').to_owned())
             }
             None => {

@@ -15,7 +15,7 @@ fn open(url: &str, endpoint: &str, credential: Credential) -> Locker {
         endpoint: Some(endpoint.to_owned()),
         ..Access::with(credential)
     };
-    Locker::open(url, &access).unwrap()
+    Locker::open_any(url, &access).unwrap()
 }
 
 fn azure(azure: &Azure, folder: &str, credential: Credential) -> Locker {
