@@ -47,9 +47,9 @@ pub(crate) enum Command {
     /// Start a cluster
     #[command(
         name = "start_cluster",
-        after_help = "Example:\n  cyclecloud start_cluster demo"
+        after_help = "Examples:\n  cyclecloud start_cluster demo\n  cyclecloud start_cluster demo --test"
     )]
-    StartCluster(Cluster),
+    StartCluster(StartCluster),
     /// Terminate a cluster: all its nodes go, its definition stays
     #[command(
         name = "terminate_cluster",
@@ -153,6 +153,11 @@ pub(crate) enum Project {
         /// Folder of the project; it must not exist, or be empty
         path: PathBuf,
     },
+    /// Upload the project in the current folder and run its tests on the nodes of a cluster made for them
+    #[command(
+        after_help = "Example:\n  cyclecloud project test -t templates/demo.txt -e Count=2 --junit-xml tests.xml"
+    )]
+    Test(ProjectTest),
     /// Show the project in the current folder
     #[command(after_help = "Example:\n  cyclecloud project info")]
     Info,
@@ -174,6 +179,34 @@ pub(crate) enum Project {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ProjectTest {
+    /// The template of the cluster; default: the only one in `templates`
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) template: Option<PathBuf>,
+    /// Name of the cluster; default: that of the project with `-test`. One of this name is replaced
+    #[arg(short, long, value_name = "CLUSTER")]
+    pub(crate) name: Option<String>,
+    /// Value of a parameter of the template. May be repeated
+    #[arg(short = 'e', long = "extra", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) parameters: Vec<(String, String)>,
+    /// Locker to upload to; default: as for `upload`
+    #[arg(long)]
+    pub(crate) locker: Option<String>,
+    /// Also write the results to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output_json: Option<PathBuf>,
+    /// Also write the results to this file, in JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit_xml: Option<PathBuf>,
+    /// Leave the cluster as it is when the tests are over
+    #[arg(long)]
+    pub(crate) skip_teardown: bool,
+    /// How long nodes and tests may take together
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Default, Args)]
 pub(crate) struct Build {
     /// Build this version instead of the one in project.ini
     #[arg(long, value_name = "VERSION")]
@@ -183,7 +216,7 @@ pub(crate) struct Build {
     pub(crate) build_dir: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Upload {
     /// Name of the locker; default: the project's choice, the global choice, or the only one there is
     pub(crate) locker: Option<String>,
@@ -260,6 +293,15 @@ pub(crate) struct Listing {
     /// Show everything below, not only the next step
     #[arg(short, long)]
     pub(crate) recursive: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StartCluster {
+    /// Name of the cluster
+    pub(crate) cluster: String,
+    /// In test mode: nodes run the tests of their projects when they are ready
+    #[arg(short, long)]
+    pub(crate) test: bool,
 }
 
 #[derive(Debug, Args)]

@@ -75,7 +75,11 @@ impl Client {
     }
 
     pub(crate) async fn post(&self, steps: &[&str], body: Body<'_>) -> anyhow::Result<String> {
-        let answer = self.call(Method::POST, self.url(steps, &[]), body).await?;
+        self.post_to(self.url(steps, &[]), body).await
+    }
+
+    pub(crate) async fn post_to(&self, url: Url, body: Body<'_>) -> anyhow::Result<String> {
+        let answer = self.call(Method::POST, url, body).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 

@@ -1,8 +1,9 @@
 //! Whole clusters: lists, start, termination, retry.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use protocol::rest::ClusterSummary;
+use serde::Deserialize;
 
 use super::ApiError;
 use super::nodes::done;
@@ -37,14 +38,25 @@ pub(super) async fn one(
     Ok(Json(summary(&app, &cluster, &nodes)))
 }
 
-/// `POST /cloud/actions/startcluster/{name}`
+/// The query of a start.
+#[derive(Debug, Deserialize)]
+pub(super) struct Mode {
+    #[serde(default)]
+    test_mode: bool,
+}
+
+/// `POST /cloud/actions/startcluster/{name}?test_mode=true`
 pub(super) async fn start(
     State(app): State<SharedApp>,
     account: Account,
     Path(name): Path<String>,
+    Query(mode): Query<Mode>,
 ) -> Result<String, ApiError> {
     let now = app.clock.now();
-    change(&app, &account, &name, move |edit| lifecycle::start(edit, now)).await?;
+    change(&app, &account, &name, move |edit| {
+        lifecycle::start_in_mode(edit, mode.test_mode, now);
+    })
+    .await?;
     Ok(format!("Starting cluster {name}....\n"))
 }
 

@@ -84,6 +84,9 @@ pub async fn node_configuration(app: &App, node: &Node) -> Result<NodeConfigurat
             }
         }
     }
+    if cluster.test_mode {
+        set_dotted(&mut tree, "cyclecloud.test_mode", json!(true));
+    }
     if let Some(group) = &node.placement_group {
         set_dotted(&mut tree, "cyclecloud.node.placement_group_id", json!(group));
     }

@@ -75,6 +75,7 @@ pub(super) async fn import(
         created: now,
         autoscale: Autoscaling::default(),
         replacements: Default::default(),
+        test_mode: false,
     };
     let edited = app
         .store

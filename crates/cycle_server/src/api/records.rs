@@ -51,6 +51,12 @@ pub(super) fn node_record(cluster: &Cluster, node: &Node, machines: &Machines) -
         "Conditions",
         Value::Array(node.conditions.values().map(condition).collect()),
     );
+    let specs = defined.map_or(&[][..], |defined| &defined.cluster_init);
+    let specs: Vec<_> = specs
+        .iter()
+        .map(|spec| json!({"Project": spec.project, "Spec": spec.spec, "Version": spec.version, "Locker": spec.locker}))
+        .collect();
+    set("ClusterInitSpecs", Value::Array(specs));
     set("StartTime", json!(node.started));
     set("LastMessageTime", json!(node.last_message));
     record

@@ -60,6 +60,7 @@ pub(crate) fn cluster(text: &str) -> Cluster {
         created: NOW,
         autoscale: crate::store::Autoscaling::default(),
         replacements: Default::default(),
+        test_mode: false,
     }
 }
 

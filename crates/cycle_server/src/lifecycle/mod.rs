@@ -30,7 +30,7 @@ pub use node::{
     begin_deallocate, begin_resume, begin_start, begin_terminate, keep_machine_failure, machine_is_there,
     settle_deallocated, settle_terminated,
 };
-pub use start::{settle, start, terminate};
+pub use start::{settle, start, start_in_mode, terminate};
 pub use targets::{Target, targets};
 pub use users::{check_uid, check_user_name, digest, fingerprint, public_key, users_of};
 

@@ -28,6 +28,13 @@ pub fn start(edit: &mut ClusterEdit, now: Timestamp) {
     edit.events.push(event);
 }
 
+/// [`start`], and says whether the nodes run the tests of their projects when they are ready. It holds until the next
+/// start.
+pub fn start_in_mode(edit: &mut ClusterEdit, test_mode: bool, now: Timestamp) {
+    edit.cluster.test_mode = test_mode;
+    start(edit, now);
+}
+
 /// The cluster shall be gone, with all its nodes, also those that are kept alive.
 pub fn terminate(edit: &mut ClusterEdit, now: Timestamp) {
     let cluster = &mut edit.cluster;

@@ -136,6 +136,9 @@ pub struct Cluster {
     /// By array, how many of its initial nodes went because they were unhealthy and have to be replaced.
     #[serde(default)]
     pub replacements: BTreeMap<String, u32>,
+    /// Whether it was started to be tested: its nodes run the tests of their projects when they are ready.
+    #[serde(default)]
+    pub test_mode: bool,
 }
 
 /// What autoscalers want of a cluster.

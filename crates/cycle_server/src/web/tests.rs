@@ -47,6 +47,7 @@ fn cluster(name: &str, state: Option<State>) -> Cluster {
         created: ago(90_000),
         autoscale: crate::store::Autoscaling::default(),
         replacements: Default::default(),
+        test_mode: false,
     }
 }
 

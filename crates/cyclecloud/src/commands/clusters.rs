@@ -54,23 +54,30 @@ pub(super) async fn import(client: &Client, args: ImportCluster) -> anyhow::Resu
     show_one(client, &name, false).await
 }
 
-pub(super) async fn start(client: &Client, name: &str) -> anyhow::Result<()> {
-    act(client, name, "startcluster", "Starting").await
+/// In test mode the nodes run the tests of their projects when they are ready.
+pub(super) async fn start(client: &Client, name: &str, test_mode: bool) -> anyhow::Result<()> {
+    let query: &[_] = if test_mode { &[("test_mode", "true")] } else { &[] };
+    act(client, name, "startcluster", query, "Starting").await
 }
 
 pub(super) async fn terminate(client: &Client, name: &str) -> anyhow::Result<()> {
-    act(client, name, "terminatecluster", "Terminating").await
+    act(client, name, "terminatecluster", &[], "Terminating").await
 }
 
 pub(super) async fn retry(client: &Client, name: &str) -> anyhow::Result<()> {
-    act(client, name, "retry", "Retrying failed operations of").await
+    act(client, name, "retry", &[], "Retrying failed operations of").await
 }
 
-async fn act(client: &Client, name: &str, action: &str, word: &str) -> anyhow::Result<()> {
+async fn act(
+    client: &Client,
+    name: &str,
+    action: &str,
+    query: &[(&str, &str)],
+    word: &str,
+) -> anyhow::Result<()> {
     check_name("cluster", name)?;
-    client
-        .post(&["cloud", "actions", action, name], Body::Empty)
-        .await?;
+    let url = client.url(&["cloud", "actions", action, name], query);
+    client.post_to(url, Body::Empty).await?;
     terminal::out(format_args!("{word} cluster {name}....\n"))?;
     show_one(client, name, false).await
 }

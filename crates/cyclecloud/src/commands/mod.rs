@@ -8,6 +8,7 @@ mod initialize;
 mod lockers;
 mod nodes;
 mod project;
+mod project_test;
 mod users;
 
 use crate::cli::{Cli, Command};
@@ -23,7 +24,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Project(command) => project::run(config, command).await,
         Command::Locker(command) => lockers::run(&config, command).await,
         Command::ImportCluster(args) => clusters::import(&client()?, args).await,
-        Command::StartCluster(args) => clusters::start(&client()?, &args.cluster).await,
+        Command::StartCluster(args) => clusters::start(&client()?, &args.cluster, args.test).await,
         Command::TerminateCluster(args) => clusters::terminate(&client()?, &args.cluster).await,
         Command::Retry(args) => clusters::retry(&client()?, &args.cluster).await,
         Command::ShowCluster(args) => clusters::show(&client()?, args).await,

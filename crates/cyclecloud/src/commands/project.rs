@@ -9,7 +9,7 @@ use locker::project::{self, BuildError, Part, Progress};
 use locker::{Error, Locker};
 use terminal::ResultExt;
 
-use super::{fetch, lockers};
+use super::{fetch, lockers, project_test};
 use crate::cli;
 use crate::client::{Client, check_name};
 use crate::config::Config;
@@ -43,6 +43,7 @@ pub(super) async fn run(config: Config, command: cli::Project) -> anyhow::Result
             project_version,
         } => download(&config, locker.as_deref(), project_version.as_deref()).await,
         cli::Project::Fetch { url, path } => fetch::run(&url, &path).await,
+        cli::Project::Test(args) => project_test::run(&config, args).await,
         cli::Project::Info => info(&config),
         cli::Project::DefaultLocker { locker, global } => default_locker(config, &locker, global),
         cli::Project::AddSpec { spec } => {
@@ -120,7 +121,7 @@ fn build(workplace: &Workplace, args: &cli::Build) -> anyhow::Result<project::Bu
     }
 }
 
-async fn upload(config: &Config, args: &cli::Upload) -> anyhow::Result<()> {
+pub(super) async fn upload(config: &Config, args: &cli::Upload) -> anyhow::Result<()> {
     let workplace = Workplace::find()?;
     let client = Client::new(config.require_server()?)?;
     let name = args

@@ -140,3 +140,45 @@ fn a_cluster_in_test_mode_tests_its_nodes_once_they_are_ready() {
     assert_eq!(head.read("tested"), "run\n");
     wait_for_empty_outbox(&head);
 }
+
+#[test]
+fn a_project_is_tested_on_a_cluster_of_its_own() {
+    let site = Site::new();
+    let mut project = Project::new(site.folder(), "tools");
+    project.file("specs/default/cluster-init/tests/test_node.py", TESTS, 0o644);
+    let template = "[cluster tools]\n[[node head]]\n[[[configuration]]]\ntools.colour = $Colour\n\
+                    [[[cluster-init tools:default]]]\n[parameters All]\n[[parameter Colour]]\nDefaultValue = green\n";
+    project.file("templates/tools.txt", template, 0o644);
+    let run = |args: &[&str]| {
+        let all: Vec<_> = ["project", "test", "-n", "demo"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
+        site.cyclecloud_in(project.folder(), &all)
+    };
+    let failed = run(&["--junit-xml", "tests.xml", "--output-json", "tests.json"]);
+    assert_eq!(failed.code, Some(1), "{failed:#?}");
+    assert!(
+        failed.stderr.contains("Error: 1 of 2 tests failed\n"),
+        "{failed:#?}"
+    );
+    assert!(
+        failed.stdout.contains("head: test_node.py::Node::test_colour\n"),
+        "{failed:#?}"
+    );
+    let read = |name: &str| fs::read_to_string(project.folder().join(name)).unwrap();
+    assert!(read("tests.xml").contains("name=\"test_node.py::Node::test_colour\""));
+    assert!(read("tests.json").contains("\"failed\": 1"));
+    assert!(
+        site.records("demo").is_empty() || site.records("demo")[0]["Status"] != "Ready",
+        "torn down"
+    );
+
+    let passed = run(&["-e", "Colour=blue"]);
+    assert_eq!(passed.code, Some(0), "{passed:#?}");
+    assert!(
+        passed.stdout.contains("head  tools:default  2       0"),
+        "{passed:#?}"
+    );
+}
