@@ -43,18 +43,34 @@ impl Site {
     pub fn new() -> Self {
         let mut site = Self::initialised();
         site.start();
-        site.cyclecloud(&[
+        site.configure();
+        site
+    }
+
+    /// Configures `cyclecloud` for the server, which runs.
+    #[track_caller]
+    pub fn configure(&self) {
+        self.cyclecloud(&[
             "initialize",
             "--batch",
             "--url",
-            &site.http,
+            &self.http,
             "--username",
             ADMIN,
             "--password",
             PASSWORD,
         ])
         .success();
-        site
+    }
+
+    /// Writes a file of the administrator into the folder of the server.
+    pub fn write_settings(&self, name: &str, text: &str) {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = File::options();
+        let file = options.create(true).truncate(true).write(true).mode(0o600);
+        let mut file = file.open(self.server_folder().join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
     }
 
     /// A site whose server was never started.

@@ -19,4 +19,5 @@ mod node_data;
 mod people;
 mod senders;
 mod shutdown;
+mod storage;
 mod testing;
