@@ -160,6 +160,10 @@ pub(super) async fn upload(config: &Config, args: &cli::Upload) -> anyhow::Resul
         Err(error @ Error::Unauthorised { .. }) => {
             return Err(error).hint("this account may not write to the locker");
         }
+        Err(error @ Error::NoLocker { .. }) => {
+            return Err(error)
+                .hint("its container or bucket must be there; `cyclecloud locker list` shows the lockers");
+        }
         uploaded => uploaded?,
     };
     terminal::out("Upload complete!\n")?;
