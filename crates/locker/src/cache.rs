@@ -15,7 +15,7 @@ use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 
 use crate::checksum::Hasher;
-use crate::download::folder_of;
+use crate::download::{Target, folder_of};
 use crate::{Digests, Error};
 
 /// Size of the pieces in which files are copied.
@@ -70,21 +70,22 @@ impl Cache {
         is_sum.then(|| self.inner.folder.join(sha256.to_ascii_lowercase()))
     }
 
-    /// Puts the content of this sum at `dest`, in one step and flushed to the disk. None when it is not here.
-    pub(crate) fn take(&self, sha256: &str, dest: &Path, mode: u32) -> Result<Option<Digests>, Error> {
+    /// Puts the content of this sum at its target in one step. None when it is not here.
+    pub(crate) fn take(&self, sha256: &str, target: Target<'_>) -> Result<Option<Digests>, Error> {
         let Some(path) = self.path(sha256) else {
             return Ok(None);
         };
         let Ok(mut source) = File::open(&path) else {
             return Ok(None);
         };
-        let folder = folder_of(dest);
+        let folder = folder_of(target.path);
         let mut temporary = tempfile::Builder::new()
             .prefix(".new-")
-            .permissions(Permissions::from_mode(mode))
+            .permissions(Permissions::from_mode(target.mode))
             .tempfile_in(&folder)
             .map_err(Error::io("create a file in", &folder))?;
-        let Some(digests) = copy(&mut source, &mut temporary).map_err(Error::io("write", dest))? else {
+        let Some(digests) = copy(&mut source, &mut temporary).map_err(Error::io("write", target.path))?
+        else {
             return Ok(None);
         };
         if !digests.sha256.eq_ignore_ascii_case(sha256) {
@@ -93,14 +94,7 @@ impl Cache {
         }
         // Remembers that it is in use; when that fails it only goes sooner.
         let _ = futimens(&source, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
-        temporary
-            .as_file()
-            .set_permissions(Permissions::from_mode(mode))
-            .and_then(|()| temporary.as_file().sync_all())
-            .map_err(Error::io("write", dest))?;
-        let kept = temporary.persist(dest);
-        kept.map_err(|error| Error::io("write", dest)(error.error))?;
-        durable::sync_folder(&folder)?;
+        target.put(temporary)?;
         Ok(Some(digests))
     }
 

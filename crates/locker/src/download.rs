@@ -17,6 +17,7 @@ use bytes::BytesMut;
 use futures_util::{TryStreamExt, stream};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 
 use crate::checksum::Hasher;
@@ -45,6 +46,17 @@ pub struct Transfer {
     pub done: u64,
     /// Bytes of the whole blob.
     pub total: u64,
+}
+
+/// The file that a blob becomes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) path: &'a Path,
+    /// Its permission bits, exactly.
+    pub(crate) mode: u32,
+    /// Whether the download ends only when the file is on the disk. Who downloads many files flushes them all at once,
+    /// which takes a fraction of the time.
+    pub(crate) flush: bool,
 }
 
 /// Told how far a transfer is, often and from any thread.
@@ -83,20 +95,39 @@ impl Locker {
         expected: &Checksum,
         watch: Watch<'_>,
     ) -> Result<Digests, Error> {
+        let target = Target {
+            path: dest,
+            mode,
+            flush: true,
+        };
+        self.fetch_to(path, target, expected, watch).await
+    }
+
+    pub(crate) async fn fetch_to(
+        &self,
+        path: &str,
+        target: Target<'_>,
+        expected: &Checksum,
+        watch: Watch<'_>,
+    ) -> Result<Digests, Error> {
         let (Some(cache), Some(sha256)) = (self.cache(), &expected.sha256) else {
-            return self.download(path, dest, mode, expected, watch).await;
+            return self.download(path, target, expected, watch).await;
         };
         let (taken, sha256) = (cache.clone(), sha256.clone());
-        let at = dest.to_owned();
-        let found = blocking(move || taken.take(&sha256, &at, mode)).await?;
+        let (at, mode, flush) = (target.path.to_owned(), target.mode, target.flush);
+        let found = blocking(move || {
+            let path = &at;
+            taken.take(&sha256, Target { path, mode, flush })
+        })
+        .await?;
         if let Some(digests) = found {
             self.compare(path, expected, &digests)?;
             let total = digests.size;
             watch(Transfer { done: total, total });
             return Ok(digests);
         }
-        let digests = self.download(path, dest, mode, expected, watch).await?;
-        let (kept, cache, at) = (digests.clone(), cache.clone(), dest.to_owned());
+        let digests = self.download(path, target, expected, watch).await?;
+        let (kept, cache, at) = (digests.clone(), cache.clone(), target.path.to_owned());
         blocking(move || {
             cache.keep(&kept, &at);
             Ok(())
@@ -108,8 +139,7 @@ impl Locker {
     async fn download(
         &self,
         path: &str,
-        dest: &Path,
-        mode: u32,
+        target: Target<'_>,
         expected: &Checksum,
         watch: Watch<'_>,
     ) -> Result<Digests, Error> {
@@ -126,8 +156,9 @@ impl Locker {
         self.check_size(path, blob.meta.size, limit)?;
         let e_tag = match &blob.meta.e_tag {
             Some(e_tag) if blob.meta.size >= LARGE && !self.is_local() => e_tag.clone(),
-            _ => return self.fetch_whole(blob, path, dest, mode, expected, watch).await,
+            _ => return self.fetch_whole(blob, path, target, expected, watch).await,
         };
+        let Target { path: dest, mode, .. } = target;
         let size = blob.meta.size;
         drop(blob);
         let source = Source {
@@ -153,7 +184,7 @@ impl Locker {
             Err(Failure::Ranges) => {
                 let blob = self.read(path, None).await?;
                 self.check_size(path, blob.meta.size, limit)?;
-                self.fetch_whole(blob, path, dest, mode, expected, watch).await
+                self.fetch_whole(blob, path, target, expected, watch).await
             }
             Err(Failure::Stale) => {
                 // What an earlier try had left was not what we believed it to be.
@@ -178,11 +209,15 @@ impl Locker {
         &self,
         mut blob: Blob,
         path: &str,
-        dest: &Path,
-        mode: u32,
+        target: Target<'_>,
         expected: &Checksum,
         watch: Watch<'_>,
     ) -> Result<Digests, Error> {
+        let Target {
+            path: dest,
+            mode,
+            flush,
+        } = target;
         let limit = expected.size.unwrap_or(MAX_BLOB);
         let total = blob.meta.size;
         let folder = folder_of(dest);
@@ -214,15 +249,8 @@ impl Locker {
 
         let dest = dest.to_owned();
         blocking(move || {
-            temporary
-                .as_file()
-                // The umask may have taken bits away.
-                .set_permissions(Permissions::from_mode(mode))
-                .and_then(|()| temporary.as_file().sync_all())
-                .map_err(Error::io("write", &dest))?;
-            let kept = temporary.persist(&dest);
-            kept.map_err(|error| Error::io("write", &dest)(error.error))?;
-            Ok(durable::sync_folder(&folder)?)
+            let path = &dest;
+            Target { path, mode, flush }.put(temporary)
         })
         .await?;
         Ok(digests)
@@ -338,6 +366,30 @@ impl Locker {
         expected.compare(digests).map_err(|difference| {
             self.mismatch(path, difference.what, difference.expected, difference.actual)
         })
+    }
+}
+
+impl Target<'_> {
+    /// A temporary file of the same folder takes its place.
+    pub(crate) fn put(self, temporary: NamedTempFile) -> Result<(), Error> {
+        temporary
+            .as_file()
+            // The umask may have taken bits away.
+            .set_permissions(Permissions::from_mode(self.mode))
+            .and_then(|()| {
+                if self.flush {
+                    temporary.as_file().sync_all()
+                } else {
+                    Ok(())
+                }
+            })
+            .map_err(Error::io("write", self.path))?;
+        let kept = temporary.persist(self.path);
+        kept.map_err(|error| Error::io("write", self.path)(error.error))?;
+        if self.flush {
+            durable::sync_folder(&folder_of(self.path))?;
+        }
+        Ok(())
     }
 }
 
