@@ -1,6 +1,7 @@
 //! The lockers of the server: its own folder, and the object storage that its administrator configured.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use locker::{Error, Locker};
@@ -25,6 +26,8 @@ pub struct Lockers {
 struct Entry {
     locker: Locker,
     redirect: bool,
+    /// Whether signing failed the last time: it is said once.
+    cannot_sign: AtomicBool,
 }
 
 impl Lockers {
@@ -36,12 +39,14 @@ impl Lockers {
         let entry = Entry {
             locker: own.clone(),
             redirect: false,
+            cannot_sign: AtomicBool::new(false),
         };
         let mut all = BTreeMap::from([(LOCKER.to_owned(), entry)]);
         for (name, settings) in &settings.lockers {
             let entry = Entry {
                 locker: Locker::open_any(&settings.url, &settings.access)?,
                 redirect: settings.redirect,
+                cannot_sign: AtomicBool::new(false),
             };
             all.insert(name.clone(), entry);
         }
@@ -83,13 +88,18 @@ impl Lockers {
     pub async fn signed_url(&self, name: &str, path: &str) -> Option<String> {
         let entry = self.all.get(name).filter(|entry| entry.redirect)?;
         match entry.locker.signed_url(path, SIGNED).await {
-            Ok(url) => url,
+            Ok(url) => {
+                entry.cannot_sign.store(false, Ordering::Relaxed);
+                url
+            }
             Err(error) => {
-                tracing::warn!(
-                    locker = name,
-                    error = terminal::chain(&error),
-                    "no URL could be signed; the blob goes through the server"
-                );
+                if !entry.cannot_sign.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        locker = name,
+                        error = terminal::chain(&error),
+                        "no URL can be signed; blobs go through the server"
+                    );
+                }
                 None
             }
         }
