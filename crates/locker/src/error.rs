@@ -56,7 +56,7 @@ pub enum Error {
         locker: String,
     },
     /// The credential is missing, wrong, or not good for this path.
-    #[error("the locker `{locker}` refused access to `{path}`{}", sentence(.reason))]
+    #[error("the locker `{locker}` refused access{}{}", place("to", .path), sentence(.reason))]
     Unauthorised {
         /// The locker.
         locker: String,
@@ -66,7 +66,7 @@ pub enum Error {
         reason: String,
     },
     /// The locker's server cannot be reached, or the connection broke off and stayed broken.
-    #[error("the locker `{locker}` cannot be reached for `{path}`")]
+    #[error("the locker `{locker}` cannot be reached{}", place("for", .path))]
     Away {
         /// The locker.
         locker: String,
@@ -77,7 +77,7 @@ pub enum Error {
         source: Cause,
     },
     /// The server answered with an error of its own.
-    #[error("the locker `{locker}` answered {status} for `{path}`{}", sentence(.reason))]
+    #[error("the locker `{locker}` answered {status}{}{}", place("for", .path), sentence(.reason))]
     Server {
         /// The locker.
         locker: String,
@@ -161,7 +161,7 @@ pub enum Error {
         spec: String,
     },
     /// The storage of the locker failed.
-    #[error("the locker `{locker}` failed at `{path}`")]
+    #[error("the locker `{locker}` failed{}", place("at", .path))]
     Storage {
         /// The locker.
         locker: String,
@@ -245,6 +245,15 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+/// The path within a locker; nothing when it is about the locker as a whole.
+fn place(word: &str, path: &str) -> String {
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!(" {word} `{path}`")
     }
 }
 

@@ -241,6 +241,11 @@ async fn s3_bucket() {
     let error = wrong.get_bytes("blobs/empty", 0).await.unwrap_err();
     assert!(matches!(error, Error::Unauthorised { .. }), "{error:?}");
     assert!(error.to_string().contains("SignatureDoesNotMatch"), "{error}");
+    let error = wrong.list("").await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("the locker `s3://cyclecloud` refused access: "),
+        "{error}"
+    );
     let away = open("s3://cyclecloud", "http://127.0.0.1:1", Credential::Anonymous);
     let error = away.head("x").await.unwrap_err();
     assert!(error.is_away(), "{error:?}");
