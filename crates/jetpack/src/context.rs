@@ -80,14 +80,13 @@ pub(crate) fn stop_on_signal(stop: &Stop) -> anyhow::Result<()> {
 }
 
 /// Sends what the libraries trace to `logs/jetpack.log`.
-pub(crate) fn start_log(home: &Home, settings: &Settings) {
+pub(crate) fn start_log(home: &Home, settings: &Settings, level: tracing::Level) {
     let file = LogFile::new(home.jetpack_log(), settings.log);
     let layer = LogLayer::new(file, Arc::new(SystemClock), None);
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(tracing::Level::WARN)
         .with_targets(
-            ["jetpack", "converge", "facts", "link", "locker", "node"]
-                .map(|target| (target, tracing::Level::INFO)),
+            ["jetpack", "converge", "facts", "link", "locker", "node"].map(|target| (target, level)),
         );
     // An error means that it was done before.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(layer));

@@ -130,6 +130,9 @@ fn a_script_that_succeeded_runs_again_only_when_its_content_changes() {
         "#!/bin/sh\necho changed >>\"$CYCLECLOUD_HOME/count\"\n",
     );
     upload(&site, &project);
+    head.jetpack(&["converge", "--no-sync", "--debug"]).success();
+    assert_eq!(head.read("count"), "run\n", "the new one was not downloaded");
+    assert!(head.read("logs/jetpack.log").contains(" DEBUG "));
     head.jetpack(&["converge"]).success();
     assert_eq!(head.read("count"), "run\nchanged\n");
 

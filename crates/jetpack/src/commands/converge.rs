@@ -16,6 +16,7 @@ use node::identity::Machine;
 use node::settings::Settings;
 use protocol::{ConvergeFailure, NodeConfiguration, Phase};
 use terminal::ResultExt;
+use tracing::Level;
 
 use super::local;
 use super::progress::Telling;
@@ -30,9 +31,17 @@ pub(crate) struct ConvergeArgs {
     #[arg(long)]
     pub(crate) cluster_init: bool,
 
+    /// Fetch the configuration, but download no projects: run what is on this machine already
+    #[arg(long)]
+    pub(crate) no_sync: bool,
+
     /// Also run scripts that succeeded before
     #[arg(long)]
     pub(crate) rerun_scripts: bool,
+
+    /// Log every step to logs/jetpack.log
+    #[arg(long)]
+    pub(crate) debug: bool,
 
     /// Why it is run; jetpackd says install
     #[arg(long, value_enum, value_name = "MODE", default_value = "manual")]
@@ -43,7 +52,7 @@ pub(crate) struct ConvergeArgs {
     pub(crate) dry_run: bool,
 
     /// Run the project in this folder, without a server and in a home of its own; may be repeated
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["cluster_init", "rerun_scripts", "mode"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["cluster_init", "no_sync", "rerun_scripts", "mode"])]
     pub(crate) project: Vec<PathBuf>,
 
     /// With --project: run this spec, or PROJECT:SPEC, and not `default`; may be repeated
@@ -65,6 +74,13 @@ pub(crate) struct ConvergeArgs {
     /// This process is in the sandbox
     #[arg(long, hide = true, requires = "project", conflicts_with = "sandbox")]
     pub(crate) in_sandbox: bool,
+}
+
+impl ConvergeArgs {
+    /// Whether projects are downloaded.
+    fn sync(&self) -> bool {
+        !self.cluster_init && !self.no_sync
+    }
 }
 
 /// Why a converge is run.
@@ -98,7 +114,8 @@ pub(crate) fn run(args: &ConvergeArgs) -> anyhow::Result<()> {
     if args.dry_run {
         return context::with_runtime(preview(args, &home, &settings));
     }
-    context::start_log(&home, &settings);
+    let level = if args.debug { Level::DEBUG } else { Level::INFO };
+    context::start_log(&home, &settings, level);
     context::with_runtime(converge(args, &home, &settings))
 }
 
@@ -149,7 +166,7 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         lockers: &lockers,
         node: &data,
         options: Options {
-            sync: !args.cluster_init,
+            sync: args.sync(),
             rerun_scripts: args.rerun_scripts,
             // The daemon reads the files that hold the output; people want to see it.
             tee: (args.mode == Mode::Manual).then(|| telling.screen.tee()),
@@ -204,7 +221,7 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
         lockers: &lockers(&membership, &configuration)?,
         node: &membership.node_data(home, &configuration, &facts),
         options: Options {
-            sync: !args.cluster_init,
+            sync: args.sync(),
             rerun_scripts: args.rerun_scripts,
             tee: None,
         },
