@@ -125,8 +125,10 @@ fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
 /// # Errors
 /// When stdout is full or closed; [`finish`] knows the closed pipe.
 pub fn out(text: impl fmt::Display) -> io::Result<()> {
+    // In one piece: written while it is formatted, each line is a call of its own.
+    let text = text.to_string();
     let mut stdout = anstream::stdout().lock();
-    write!(stdout, "{text}")?;
+    stdout.write_all(text.as_bytes())?;
     stdout.flush()
 }
 
