@@ -163,12 +163,14 @@ pub(crate) enum Command {
     ///
     /// In the schema of Ohai, and as JSON as ohai prints it. A single attribute that is a text, a number or true or
     /// false is printed as it is, for scripts; with --json in a list of its own, as ohai does. Names are separated by
-    /// slashes or dots. Languages, packages and what else needs a child process come only when they are named.
+    /// slashes or dots. Languages, packages and what else needs a child process come only when they are named, as does
+    /// what the cloud says: `cloud`, `azure`, `ec2`, `gce`, `openstack`.
     #[command(after_help = "Examples:
   jetpack facts | jq .memory.total
   jetpack facts platform kernel/release  prints `debian` and `6.1.0-42-amd64`, each on its line
   jetpack facts cpu
   jetpack facts platform --json          prints the same as `ohai platform`
+  jetpack facts cloud/provider           asks the cloud, or what it said at the last converge
   jetpack facts languages/python         starts the Python that it asks")]
     Facts(facts::FactsArgs),
 

@@ -28,6 +28,9 @@ const LINK_LOCAL: &str = "169.254.169.254";
 /// What Google calls it. The name is not looked up: whoever answers look-ups could send the machine elsewhere.
 const GOOGLE: &str = "metadata.google.internal";
 
+/// The top-level names of what clouds say, sorted: `cloud` is the same for all of them.
+pub const ATTRIBUTES: [&str; 5] = ["azure", "cloud", "ec2", "gce", "openstack"];
+
 /// A cloud that machines can ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cloud {

@@ -99,6 +99,10 @@ fn what_the_cloud_says_reaches_scripts_and_the_server() {
     );
     assert_eq!(config(&head, "cloud.local_ipv4"), "10.0.0.4");
     assert_eq!(config(&head, "cyclecloud.instance.public_hostname"), "20.1.2.3");
+    let facts = head.jetpack(&["facts", "cloud/provider", "azure.metadata.compute.vmSize"]);
+    assert_eq!(facts.success(), "azure\nStandard_HB120rs_v3\n");
+    let other = head.jetpack(&["facts", "gce"]);
+    assert!(other.failure().contains("no attribute `gce`"), "{other:?}");
     let whole = head.jetpack(&["config", "azure.metadata", "--json"]);
     let whole: Value = serde_json::from_str(whole.success()).unwrap();
     assert_eq!(

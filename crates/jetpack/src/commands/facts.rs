@@ -2,9 +2,11 @@
 
 use anyhow::anyhow;
 use clap::Args;
-use facts::{Machine, Selection};
-use serde_json::Value;
+use facts::{Freshness, Machine, Selection, metadata, node_facts};
+use serde_json::{Map, Value};
 use terminal::ResultExt;
+
+use crate::context;
 
 #[derive(Debug, Args)]
 pub(crate) struct FactsArgs {
@@ -24,11 +26,13 @@ pub(crate) struct FactsArgs {
 /// Prints what this machine is.
 pub(crate) fn run(args: &FactsArgs) -> anyhow::Result<()> {
     if args.list {
-        let mut names = String::new();
-        for (name, on_demand) in facts::attributes() {
-            names.push_str(name);
-            names.push_str(if on_demand { "  (by name only)\n" } else { "\n" });
-        }
+        let mut lines: Vec<String> = facts::attributes()
+            .into_iter()
+            .map(|(name, on_demand)| format!("{name}{}", if on_demand { "  (by name only)" } else { "" }))
+            .collect();
+        lines.extend(metadata::ATTRIBUTES.map(|name| format!("{name}  (by name only; the cloud says it)")));
+        lines.sort();
+        let names: String = lines.into_iter().map(|line| line + "\n").collect();
         return Ok(terminal::out(names)?);
     }
     let machine = Machine::this();
@@ -36,10 +40,14 @@ pub(crate) fn run(args: &FactsArgs) -> anyhow::Result<()> {
         let facts = facts::collect(&machine, Selection::Default);
         return print(&Value::Object(facts));
     }
-    if let Some(unknown) = args.attributes.iter().find(|path| !facts::is_known(path)) {
+    let is_known = |path: &&String| is_of_cloud(path) || facts::is_known(path);
+    if let Some(unknown) = args.attributes.iter().find(|path| !is_known(path)) {
         return missing(unknown);
     }
-    let facts = facts::collect(&machine, Selection::Attributes(&args.attributes));
+    let mut facts = facts::collect(&machine, Selection::Attributes(&args.attributes));
+    if args.attributes.iter().any(|path| is_of_cloud(path)) {
+        facts.extend(cloud()?);
+    }
     for path in &args.attributes {
         match facts::find(&facts, path) {
             None => return missing(path),
@@ -51,6 +59,23 @@ pub(crate) fn run(args: &FactsArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether an attribute is one that the cloud says and not the machine.
+fn is_of_cloud(path: &str) -> bool {
+    let top = path.split(['/', '.']).next().unwrap_or(path);
+    metadata::ATTRIBUTES.contains(&top)
+}
+
+/// What the cloud of this machine says. What it said last is good enough; on a machine that is no node it is asked.
+fn cloud() -> anyhow::Result<Map<String, Value>> {
+    let home = context::home()?;
+    let settings = context::settings(&home)?;
+    let facts =
+        context::with_runtime(async { Ok(node_facts(&home, &settings.metadata, Freshness::Last).await) })?;
+    let mut facts = facts.automatic;
+    facts.retain(|name, _| metadata::ATTRIBUTES.contains(&name.as_str()));
+    Ok(facts)
 }
 
 fn missing(path: &str) -> anyhow::Result<()> {
