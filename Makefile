@@ -8,7 +8,7 @@ TOOLS := target/tools
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export JETPACK_TEST_PYTHON := $(CURDIR)/$(TOOLS)/bin/python
 
-# What is measured is linked as what is distributed.
+# What is measured needs nothing of the machine but its kernel, as a program for nodes should.
 STATIC = --config dist/static.toml --target $(shell rustc -vV | sed -n 's/^host: //p')
 
 help: ## show the commands
