@@ -15,6 +15,7 @@ mod history;
 mod ledger;
 mod leftovers;
 mod markers;
+mod meter;
 mod plan;
 mod preview;
 mod recipes;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use locker::Transfer;
 use node::command::Ended;
 use protocol::{ClusterInitSpec, ConvergeFailure, ConvergeStep, Installation, InstallationStatus, Phase};
 
@@ -21,6 +22,11 @@ pub trait Reporter: Send {
 pub enum Event<'a> {
     /// A phase begins.
     PhaseStarted,
+    /// Projects are on their way: bytes of all files that are downloaded. Said again and again, some times a second.
+    Downloading {
+        /// How far they are.
+        transfer: Transfer,
+    },
     /// A spec is unpacked.
     Synced {
         /// The spec.
@@ -118,6 +124,7 @@ impl Progress {
             timings: self.timings.clone(),
             mode: Some(self.mode.clone()),
             started: Some(self.started),
+            next_attempt: None,
             steps: match status {
                 // Each script is reported as it begins; the list would only be said again and again.
                 InstallationStatus::Started => Vec::new(),

@@ -1,5 +1,7 @@
 //! One converge from its beginning to its end.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,9 +11,14 @@ use node::home::Home;
 use node::identity::Machine;
 use node::lock::{Lock, LockError};
 use protocol::{ConvergeFailure, ConvergeStep, Phase, StepState};
+use tokio::time::sleep;
 
+use crate::meter::Meter;
 use crate::report::{Event, Progress, Reporter};
 use crate::{History, Ledger, Plan, Script, Status, leftovers, recipes, scripts, steps, sync};
+
+/// Time between two tidings of the downloads.
+const DOWNLOADS_TOLD: Duration = Duration::from_millis(250);
 
 /// A converge that could not even begin.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +181,7 @@ impl<'a> Session<'a> {
         if plan.options.sync {
             self.enter(Phase::Sync, reporter)?;
             let synced = tokio::select! {
-                synced = sync::run(plan) => synced?,
+                synced = self.sync(plan, reporter) => synced?,
                 () = stop.requested() => return Err(ConvergeError::Stopped),
             };
             for spec in &synced {
@@ -203,6 +210,28 @@ impl<'a> Session<'a> {
             })
             .collect();
         scripts::run(self, plan, &tree, &steps, reporter, stop).await
+    }
+
+    /// Downloads the projects, and says how far they are.
+    async fn sync(
+        &self,
+        plan: &Plan<'_>,
+        reporter: &mut dyn Reporter,
+    ) -> Result<Vec<sync::Synced>, Box<ConvergeFailure>> {
+        let meter = Arc::new(Meter::default());
+        let mut synced = pin!(sync::run(plan, &meter));
+        let mut told = None;
+        loop {
+            tokio::select! {
+                synced = &mut synced => return synced,
+                () = sleep(DOWNLOADS_TOLD) => {}
+            }
+            let transfer = meter.transfer();
+            if let Some(transfer) = transfer.filter(|_| transfer != told) {
+                reporter.report(&Event::Downloading { transfer }, &self.progress());
+            }
+            told = transfer;
+        }
     }
 
     /// Ends the converge as failed, notes it and reports it.

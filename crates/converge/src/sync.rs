@@ -14,6 +14,7 @@ use protocol::{ClusterInitSpec, ConvergeFailure, check_name};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::meter::Meter;
 use crate::report::Event;
 use crate::stage::{Stage, StageError, Stamp};
 use crate::{Plan, failure, files};
@@ -67,8 +68,8 @@ pub(crate) struct Found {
 }
 
 /// Downloads what has changed. First everything is looked up, so that a missing project changes nothing
-/// on the machine.
-pub(crate) async fn run(plan: &Plan<'_>) -> Result<Vec<Synced>, Box<ConvergeFailure>> {
+/// on the machine. `meter` counts what comes.
+pub(crate) async fn run(plan: &Plan<'_>, meter: &Arc<Meter>) -> Result<Vec<Synced>, Box<ConvergeFailure>> {
     let looked_up = look_up(plan).await?;
     let limit = Arc::new(Semaphore::new(plan.settings.downloads.max(1)));
     // Dropped at the first failure, which ends the others.
@@ -76,8 +77,8 @@ pub(crate) async fn run(plan: &Plan<'_>) -> Result<Vec<Synced>, Box<ConvergeFail
     let mut outcomes: Vec<_> = looked_up.iter().map(|_| Outcome::Missing).collect();
     for (index, (_, found)) in looked_up.iter().enumerate() {
         if let Some(found) = found.clone() {
-            let limit = Arc::clone(&limit);
-            tasks.spawn(async move { (index, bring(&found, &limit).await) });
+            let (limit, meter) = (Arc::clone(&limit), Arc::clone(meter));
+            tasks.spawn(async move { (index, bring(&found, &limit, &meter).await) });
         }
     }
     while let Some(task) = tasks.join_next().await {
@@ -217,7 +218,7 @@ async fn find(
     })
 }
 
-async fn bring(found: &Found, limit: &Arc<Semaphore>) -> Result<Outcome, Problem> {
+async fn bring(found: &Found, limit: &Arc<Semaphore>, meter: &Arc<Meter>) -> Result<Outcome, Problem> {
     let stage = &found.stage;
     stage.recover()?;
     let stamp = Stamp {
@@ -232,13 +233,19 @@ async fn bring(found: &Found, limit: &Arc<Semaphore>) -> Result<Outcome, Problem
         return Ok(Outcome::Unchanged);
     }
     stage.prepare()?;
+    for file in &found.files {
+        meter.expect(file.expected.size.unwrap_or_default());
+    }
     let mut downloads = JoinSet::new();
     for file in found.files.clone() {
-        let (locker, folder, limit) = (found.locker.clone(), stage.staged().to_owned(), Arc::clone(limit));
+        let (locker, folder) = (found.locker.clone(), stage.staged().to_owned());
+        let (limit, meter) = (Arc::clone(limit), Arc::clone(meter));
         downloads.spawn(async move {
             // The semaphore is never closed.
             let _turn = limit.acquire_owned().await.ok();
-            locker.fetch_spec_file(&file, &folder).await.map(drop)
+            let counted = meter.file();
+            let watch = |transfer| counted.told(transfer);
+            locker.fetch_spec_file(&file, &folder, &watch).await.map(drop)
         });
     }
     while let Some(download) = downloads.join_next().await {

@@ -17,9 +17,6 @@ use terminal::ResultExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Most bytes of downloaded content that a node keeps.
-const CACHE: u64 = 2 << 30;
-
 /// The home that the environment names.
 pub(crate) fn home() -> anyhow::Result<Home> {
     Home::from_environment().context("cannot tell the current folder")
@@ -98,6 +95,7 @@ pub(crate) fn open_locker(
     membership: &Membership,
     configuration: &NodeConfiguration,
     locker: &LockerRef,
+    settings: &Settings,
 ) -> anyhow::Result<Locker> {
     let server = membership.url.trim_end_matches('/');
     let own = locker
@@ -112,6 +110,9 @@ pub(crate) fn open_locker(
     if let (true, Some(ca)) = (own, &membership.ca) {
         access = access.pinned(String::from_utf8_lossy(ca));
     }
-    let cache = Cache::new(home()?.locker_cache(), CACHE);
-    Ok(Locker::open(&locker.url, &access)?.with_cache(cache))
+    let locker = Locker::open(&locker.url, &access)?;
+    Ok(match settings.converge.cache_bytes {
+        0 => locker,
+        limit => locker.with_cache(Cache::new(home()?.locker_cache(), limit)),
+    })
 }

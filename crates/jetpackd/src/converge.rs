@@ -75,7 +75,8 @@ impl Converger {
                     () = self.maintenance() => mode = MAINTENANCE,
                 }
             }
-            match self.converge(mode).await {
+            let pause = self.pause_after_failure();
+            match self.converge(mode, pause).await {
                 Outcome::Succeeded => {
                     self.progress.converged = true;
                     self.progress.failures = 0;
@@ -86,7 +87,7 @@ impl Converger {
                     self.progress.converged = false;
                     self.progress.failures = self.progress.failures.saturating_add(1);
                     self.save();
-                    if !self.pause().await {
+                    if !self.pause(pause).await {
                         return;
                     }
                 }
@@ -133,13 +134,15 @@ impl Converger {
         self.save();
     }
 
+    /// How long to wait if the converge that begins now fails. Chosen before, so that it can tell the server.
+    fn pause_after_failure(&self) -> Duration {
+        let failures = self.progress.failures.saturating_add(1);
+        let retry = self.settings().converge.retry;
+        retry.pause(failures, node::random::fraction())
+    }
+
     /// Waits for the next try; false when the daemon is to end.
-    async fn pause(&mut self) -> bool {
-        let pause = self
-            .settings()
-            .converge
-            .retry
-            .pause(self.progress.failures, node::random::fraction());
+    async fn pause(&mut self, pause: Duration) -> bool {
         tracing::warn!(
             "the converge failed ({} in a row); next try in {:.0} s",
             self.progress.failures,
@@ -157,7 +160,7 @@ impl Converger {
         }
     }
 
-    async fn converge(&self, mode: &str) -> Outcome {
+    async fn converge(&self, mode: &str, pause: Duration) -> Outcome {
         // One that a killed daemon, or somebody by hand, has started: its result is as good as ours.
         if let Some(holder) = Lock::holder(&self.home.converge_lock()) {
             tracing::info!("waiting for a converge that is at work: {holder}");
@@ -179,7 +182,7 @@ impl Converger {
                 Outcome::Failed
             };
         }
-        let mut child = match self.start(mode) {
+        let mut child = match self.start(mode, pause) {
             Ok(child) => child,
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -214,11 +217,12 @@ impl Converger {
         }
     }
 
-    fn start(&self, mode: &str) -> anyhow::Result<Background> {
+    fn start(&self, mode: &str, pause: Duration) -> anyhow::Result<Background> {
         let settings = self.settings();
         let command = Command::new(self.program()?)
             .arg("converge")
             .arg(format!("--mode={mode}"))
+            .arg(format!("--retry-in={}", pause.as_millis()))
             .inherit_environment()
             .env(HOME_VARIABLE, self.home.root())
             .current_dir(self.home.root())

@@ -87,6 +87,8 @@ pub struct ConvergeSettings {
     pub script_log_bytes: u64,
     /// `downloads`: how many files are fetched at the same time. Default 8.
     pub downloads: usize,
+    /// `cache_bytes`: most bytes of downloaded files that are kept for the next time; 0 keeps none. Default 2 GiB.
+    pub cache_bytes: u64,
     /// `maintenance_interval`: pause between converges of a node that is to be maintained
     /// (`cyclecloud.maintenance_converge.enabled`). Default 20 minutes.
     pub maintenance_interval: Duration,
@@ -162,6 +164,7 @@ impl Settings {
                 script_grace: Duration::from_secs(10),
                 script_log_bytes: 8 << 20,
                 downloads: 8,
+                cache_bytes: 2 << 30,
                 maintenance_interval: Duration::from_secs(20 * 60),
                 cluster_init_root: home.default_cluster_init(),
             },
@@ -236,6 +239,7 @@ impl Settings {
                 converge.script_log_bytes = number(entry, 4096, wrong)?;
             }
             ("converge", "downloads") => converge.downloads = number(entry, 1, wrong)?,
+            ("converge", "cache_bytes") => converge.cache_bytes = number(entry, 0, wrong)?,
             ("converge", "maintenance_interval") => {
                 converge.maintenance_interval = duration(entry, wrong)?;
             }

@@ -39,6 +39,9 @@ pub struct Installation {
     /// When the converge began, by the node's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
+    /// When the node tries again by itself, by its own clock; present only when the converge failed and somebody will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Timestamp>,
     /// The scripts in the order in which they run; present once the converge has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ConvergeStep>,

@@ -11,7 +11,7 @@ mod status_line;
 mod table;
 
 pub use parse::{parse, usage_error};
-pub use progress::{Bar, size};
+pub use progress::{Bar, gauge, size};
 pub use report::{Hinted, Reported, ResultExt, chain, finish, note, out, warn};
 pub use status_line::StatusLine;
 pub use table::Table;

@@ -77,6 +77,11 @@ impl Drop for Bar {
     }
 }
 
+/// How far a transfer is, for a [`crate::StatusLine`]: `sync [======      ]  50% 1.0 MiB of 2.0 MiB`.
+pub fn gauge(label: &str, done: u64, total: u64) -> String {
+    line(label, done, total, done, Duration::ZERO)
+}
+
 fn line(label: &str, done: u64, total: u64, first: u64, elapsed: Duration) -> String {
     let share = |of: u64| {
         let share = (u128::from(done) * u128::from(of)).checked_div(u128::from(total));

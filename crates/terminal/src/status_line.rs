@@ -53,6 +53,16 @@ impl StatusLine {
         }
     }
 
+    /// Says the same thing in other words: the time goes on.
+    pub fn amend(&self, doing: String) {
+        if let Some(line) = &self.line {
+            let mut line = lock(line);
+            let since = line.doing.take().map_or_else(Instant::now, |(_, since)| since);
+            line.doing = Some((doing, since));
+            line.draw();
+        }
+    }
+
     /// Writes data to stdout, as [`crate::out`].
     ///
     /// # Errors

@@ -25,6 +25,8 @@ pub(super) struct ConvergeView {
     pub(super) skipped: usize,
     /// Why it failed.
     pub(super) failure: String,
+    /// When the node tries again; only while that is to come.
+    pub(super) next: Option<Timestamp>,
 }
 
 /// One script of a converge.
@@ -97,6 +99,7 @@ impl ConvergeView {
                     seconds: step.seconds.map(seconds).unwrap_or_default(),
                 })
                 .collect(),
+            next: report.next_attempt.filter(|next| *next > now).map(whole_seconds),
             failure: report.failure.map(|failure| failure.message).unwrap_or_default(),
         })
     }
@@ -149,6 +152,21 @@ mod tests {
         assert_eq!((view.status, view.took.as_str()), ("running", ""));
         view.interrupt();
         assert_eq!(view.status, "interrupted");
+    }
+
+    #[test]
+    fn the_next_try_is_said_until_it_begins() {
+        let failed = |next: &str| {
+            view(json!({
+                "status": "failed", "phase": "sync", "attempt": 3, "started": "2026-01-01T00:00:01Z",
+                "next_attempt": next, "failure": {"message": "no such project"},
+            }))
+        };
+        assert_eq!(
+            failed("2026-01-01T00:01:20.7Z").next,
+            Some(at("2026-01-01T00:01:20Z"))
+        );
+        assert_eq!(failed("2026-01-01T00:00:30Z").next, None);
     }
 
     #[test]

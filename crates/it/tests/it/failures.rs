@@ -85,6 +85,14 @@ fn a_missing_project_is_named_and_awaited() {
         message.contains("`tools`") && message.contains("projects/tools/1.0.0/manifest.json"),
         "{message}"
     );
+    let failed = record["Converges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|converge| converge["status"] == "failed")
+        .unwrap();
+    let second = |key: &str| failed[key].as_str().unwrap_or_default()[..19].to_owned();
+    assert!(second("next_attempt") >= second("started"), "{failed:#}");
 
     let mut project = Project::new(site.folder(), "tools");
     project.script("default", "010-nothing.sh", "#!/bin/sh\n");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
@@ -46,6 +47,10 @@ pub(crate) struct ConvergeArgs {
     /// Why it is run; jetpackd says install
     #[arg(long, value_enum, value_name = "MODE", default_value = "manual")]
     pub(crate) mode: Mode,
+
+    /// How many milliseconds after a failure jetpackd will try again; the server is told
+    #[arg(long, hide = true, value_name = "MILLISECONDS")]
+    pub(crate) retry_in: Option<u64>,
 
     /// Only say what would be downloaded and which scripts would run
     #[arg(long)]
@@ -134,7 +139,11 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         Err(error @ BeginError::Busy(_)) => return Err(error).hint("`jetpack status` shows how far it is"),
         session => session?,
     };
-    let mut telling = Telling::new(home, link::join::sender(settings));
+    let mut telling = Telling::new(
+        home,
+        link::join::sender(settings),
+        args.retry_in.map(Duration::from_millis),
+    );
 
     session.enter(Phase::Configure, &mut telling)?;
     let prepared = tokio::select! {
@@ -218,7 +227,7 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
         settings: &settings.converge,
         machine: &Machine::this(),
         specs: &configuration.cluster_init_specs,
-        lockers: &lockers(&membership, &configuration)?,
+        lockers: &lockers(&membership, &configuration, settings)?,
         node: &membership.node_data(home, &configuration, &facts),
         options: Options {
             sync: args.sync(),
@@ -254,7 +263,7 @@ async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
         fetch(&mut membership, home, settings).await?
     };
     Ok(Prepared {
-        lockers: lockers(&membership, &configuration)?,
+        lockers: lockers(&membership, &configuration, settings)?,
         data: node_data::refresh(home, &membership, &configuration).await?,
         configuration,
     })
@@ -263,9 +272,10 @@ async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
 fn lockers(
     membership: &Membership,
     configuration: &NodeConfiguration,
+    settings: &Settings,
 ) -> anyhow::Result<BTreeMap<String, Locker>> {
     let lockers = configuration.lockers.iter().map(|(name, locker)| {
-        let locker = context::open_locker(membership, configuration, locker)?;
+        let locker = context::open_locker(membership, configuration, locker, settings)?;
         Ok((name.clone(), locker))
     });
     lockers.collect()

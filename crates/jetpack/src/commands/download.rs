@@ -5,9 +5,10 @@ use std::env;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use locker::Transfer;
 use node::settings::Settings;
 use protocol::{ClusterInitSpec, NodeConfiguration, check_name};
-use terminal::ResultExt;
+use terminal::{Bar, ResultExt};
 
 use crate::context;
 
@@ -43,14 +44,16 @@ pub(crate) fn run(args: &DownloadArgs) -> anyhow::Result<()> {
         )
     })?;
     context::with_runtime(async {
-        let locker = context::open_locker(&membership, &configuration, locker)?;
+        let locker = context::open_locker(&membership, &configuration, locker, &settings)?;
         // Without a version the locker holds no manifest to check against; the site's own blobs are still there.
         let manifest = match &spec.version {
             Some(version) => Some(locker.manifest(&project, version).await?),
             None => None,
         };
+        let bar = Bar::new(args.file.as_str());
+        let watch = |transfer: Transfer| bar.set(transfer.done, transfer.total);
         locker
-            .fetch_blob(&project, &args.file, manifest.as_ref(), &dest)
+            .fetch_blob(&project, &args.file, manifest.as_ref(), &dest, &watch)
             .await
             .map_err(|error| {
                 if error.is_not_found() {

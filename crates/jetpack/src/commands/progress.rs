@@ -8,7 +8,7 @@ use link::outbox::{Outbox, Sender};
 use node::clock::{Clock, SystemClock};
 use node::home::Home;
 use node::host;
-use protocol::{Installation, MessageType};
+use protocol::{Installation, InstallationStatus, MessageType};
 use tokio::task::JoinHandle;
 
 use super::screen::Screen;
@@ -24,23 +24,30 @@ pub(crate) struct Telling {
     home: Home,
     /// Who speaks; known better once the node has joined.
     pub(crate) sender: Sender,
+    /// How long after a failure the daemon will try again; none when nobody will.
+    retry_in: Option<Duration>,
     /// Tells that a script runs, if it still does.
     pending: Option<JoinHandle<()>>,
 }
 
 impl Telling {
-    pub(crate) fn new(home: &Home, sender: Sender) -> Self {
+    pub(crate) fn new(home: &Home, sender: Sender, retry_in: Option<Duration>) -> Self {
         Self {
             screen: Screen::default(),
             home: home.clone(),
             sender,
+            retry_in,
             pending: None,
         }
     }
 
-    fn message(event: &Event<'_>, progress: &Progress) -> Installation {
+    fn message(&self, event: &Event<'_>, progress: &Progress) -> Installation {
         let ipv4 = host::first_ipv4().map(|address| address.to_string());
-        progress.installation(event, host::short_hostname(), ipv4)
+        let mut message = progress.installation(event, host::short_hostname(), ipv4);
+        if let (InstallationStatus::Failed, Some(pause)) = (message.status, self.retry_in) {
+            message.next_attempt = SystemClock.now().checked_add(pause).ok();
+        }
+        message
     }
 }
 
@@ -58,21 +65,23 @@ fn send(home: &Home, sender: &Sender, message: &Installation) {
 
 impl Reporter for Telling {
     fn report(&mut self, event: &Event<'_>, progress: &Progress) {
-        if let Some(pending) = self.pending.take() {
+        if !matches!(event, Event::Downloading { .. })
+            && let Some(pending) = self.pending.take()
+        {
             pending.abort();
         }
         self.screen.report(event, progress);
         match event {
             Event::ScriptStarted { .. } => {
                 let (home, sender) = (self.home.clone(), self.sender.clone());
-                let message = Self::message(event, progress);
+                let message = self.message(event, progress);
                 self.pending = Some(tokio::spawn(async move {
                     tokio::time::sleep(WORTH_TELLING).await;
                     send(&home, &sender, &message);
                 }));
             }
             Event::PhaseStarted | Event::Failed { .. } | Event::Ready => {
-                send(&self.home, &self.sender, &Self::message(event, progress));
+                send(&self.home, &self.sender, &self.message(event, progress));
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use converge::{Event, Progress, Reporter, SkipReason};
 use node::command::Tee;
-use terminal::StatusLine;
+use terminal::{StatusLine, gauge};
 
 /// Writes a line for each step, to stdout and to the log; in a terminal the last line says what runs now.
 #[derive(Debug, Default)]
@@ -26,6 +26,10 @@ impl Screen {
 
 impl Reporter for Screen {
     fn report(&mut self, event: &Event<'_>, progress: &Progress) {
+        if let Event::Downloading { transfer } = event {
+            let phase = progress.phase.as_str();
+            return self.line.amend(gauge(phase, transfer.done, transfer.total));
+        }
         self.line.set(match event {
             Event::Failed { .. } | Event::Stopped | Event::Ready => None,
             Event::ScriptStarted { script } => Some(format!("{}{}", count(progress), script.step())),

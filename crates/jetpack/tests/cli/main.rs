@@ -7,6 +7,7 @@ mod completions;
 mod condition;
 mod config;
 mod facts;
+mod full_disk;
 mod home;
 mod keepalive;
 mod killed;

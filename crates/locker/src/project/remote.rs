@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::download::Target;
+use crate::download::{Target, Watch};
 use crate::path;
 use crate::project::{Manifest, compare_versions};
 use crate::{Checksum, Digests, Error, Locker, PathError};
@@ -159,11 +159,16 @@ impl Locker {
 
     /// Downloads one file of a spec below the folder `dest` and makes the folders that it needs. The file is
     /// 0755 when it is executable, else 0644. It is not flushed to the disk: whoever downloads a whole spec flushes
-    /// all of it at once, which takes a fraction of the time.
+    /// all of it at once, which takes a fraction of the time. `watch` is told how far it is.
     ///
     /// # Errors
     /// As [`Locker::fetch`].
-    pub async fn fetch_spec_file(&self, file: &SpecFile, dest: &Path) -> Result<Digests, Error> {
+    pub async fn fetch_spec_file(
+        &self,
+        file: &SpecFile,
+        dest: &Path,
+        watch: Watch<'_>,
+    ) -> Result<Digests, Error> {
         let dest = path::join(dest, &file.path)?;
         if let Some(folder) = dest.parent() {
             durable::create_folder(folder, 0o755)?;
@@ -174,7 +179,7 @@ impl Locker {
             mode,
             flush: false,
         };
-        self.fetch_to(&file.source, target, &file.expected, &|_| {}).await
+        self.fetch_to(&file.source, target, &file.expected, watch).await
     }
 
     /// Downloads all files of a spec below the folder `dest`, which is made when it is not there. Files of
@@ -191,13 +196,13 @@ impl Locker {
         let files = self.spec_files(manifest, spec).await?;
         durable::create_folder(dest, 0o755)?;
         for file in &files {
-            self.fetch_spec_file(file, dest).await?;
+            self.fetch_spec_file(file, dest, &|_| {}).await?;
         }
         Ok(files)
     }
 
     /// Downloads a blob of a project to the file `dest`, mode 0644. A user's blob wins over the project's own.
-    /// The project's own is checked against `manifest`, when one is given and names it.
+    /// The project's own is checked against `manifest`, when one is given and names it. `watch` is told how far it is.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is neither, and as [`Locker::fetch`].
@@ -207,11 +212,15 @@ impl Locker {
         file: &str,
         manifest: Option<&Manifest>,
         dest: &Path,
+        watch: Watch<'_>,
     ) -> Result<Digests, Error> {
         check_step(project)?;
         path::check(file)?;
         let user = user_blob_path(project, file);
-        match self.fetch(&user, dest, 0o644, &Checksum::default()).await {
+        match self
+            .fetch_watched(&user, dest, 0o644, &Checksum::default(), watch)
+            .await
+        {
             Err(Error::NotFound { .. }) => {}
             result => return result,
         }
@@ -219,7 +228,7 @@ impl Locker {
             .and_then(|manifest| manifest.blob(file))
             .map(|blob| blob.expected())
             .unwrap_or_default();
-        self.fetch(&project_blob_path(project, file), dest, 0o644, &expected)
+        self.fetch_watched(&project_blob_path(project, file), dest, 0o644, &expected, watch)
             .await
     }
 }

@@ -142,12 +142,12 @@ async fn the_files_of_a_new_version_that_are_old_are_not_downloaded() {
     site.locker.put("projects/p/1/default/x", "script").await.unwrap();
     let dest = site.folder.path().join("tree");
     site.locker
-        .fetch_spec_file(&file("projects/p/1/default/x"), &dest)
+        .fetch_spec_file(&file("projects/p/1/default/x"), &dest, &|_| {})
         .await
         .unwrap();
     // The second version is not even in the locker.
     site.locker
-        .fetch_spec_file(&file("projects/p/2/default/x"), &dest)
+        .fetch_spec_file(&file("projects/p/2/default/x"), &dest, &|_| {})
         .await
         .unwrap();
 }

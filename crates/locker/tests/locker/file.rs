@@ -110,7 +110,7 @@ async fn names_that_leave_the_folder_are_refused_everywhere() {
                 "{path}"
             );
         }
-        let blob = locker.fetch_blob("p", path, None, &secret).await;
+        let blob = locker.fetch_blob("p", path, None, &secret, &|_| {}).await;
         assert!(matches!(blob, Err(Error::Path(_))), "{path}");
     }
     assert!(!secret.exists());
@@ -368,23 +368,23 @@ async fn a_project_of_another_tool_is_fetched_by_its_listing() {
     let dest = tempfile::tempdir().unwrap();
     let file = dest.path().join("a.rpm");
     locker
-        .fetch_blob("pbs", "a.rpm", Some(&manifest), &file)
+        .fetch_blob("pbs", "a.rpm", Some(&manifest), &file, &|_| {})
         .await
         .unwrap();
     locker.put("projects/pbs/blobs/a.rpm", "abx").await.unwrap();
     let error = locker
-        .fetch_blob("pbs", "a.rpm", Some(&manifest), &file)
+        .fetch_blob("pbs", "a.rpm", Some(&manifest), &file, &|_| {})
         .await
         .unwrap_err();
     assert!(error.to_string().contains("has the md5 "), "{error}");
     locker.put("blobs/pbs/a.rpm", "mine").await.unwrap();
     locker
-        .fetch_blob("pbs", "a.rpm", Some(&manifest), &file)
+        .fetch_blob("pbs", "a.rpm", Some(&manifest), &file, &|_| {})
         .await
         .unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), b"mine", "the user's blob wins");
     let error = locker
-        .fetch_blob("pbs", "none", Some(&manifest), &file)
+        .fetch_blob("pbs", "none", Some(&manifest), &file, &|_| {})
         .await
         .unwrap_err();
     assert!(error.is_not_found());

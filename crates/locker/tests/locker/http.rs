@@ -167,7 +167,7 @@ async fn a_project_goes_to_the_server_and_comes_back() {
     assert_eq!(std::fs::read_to_string(file).unwrap(), "ü");
     let big = dest.path().join("big");
     let digests = locker
-        .fetch_blob("de mo", "big", Some(&manifest), &big)
+        .fetch_blob("de mo", "big", Some(&manifest), &big, &|_| {})
         .await
         .unwrap();
     assert_eq!(digests.size, 20 << 20);
