@@ -85,12 +85,14 @@ fn a_missing_project_is_named_and_awaited() {
         message.contains("`tools`") && message.contains("projects/tools/1.0.0/manifest.json"),
         "{message}"
     );
+    let path = format!("/cloud/api/nodes/{}", record["NodeId"].as_str().unwrap());
+    let record: serde_json::Value = serde_json::from_str(&site.request("GET", &path, None).body).unwrap();
     let failed = record["Converges"]
         .as_array()
         .unwrap()
         .iter()
         .find(|converge| converge["status"] == "failed")
-        .unwrap();
+        .unwrap_or_else(|| panic!("{record:#}"));
     let second = |key: &str| failed[key].as_str().unwrap_or_default()[..19].to_owned();
     assert!(second("next_attempt") >= second("started"), "{failed:#}");
 
