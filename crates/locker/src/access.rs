@@ -24,6 +24,10 @@ pub struct Access {
     /// Where the object storage is, when it is not the vendor's: `https://host:port`, for an emulator of
     /// Azure with the account in the path.
     pub endpoint: Option<String>,
+    /// Where Azure gives out tokens, when it is not the public cloud: of an application the authority host
+    /// (`https://login.microsoftonline.us`), of a managed identity its endpoint. Without, the environment's
+    /// `AZURE_AUTHORITY_HOST` and `IDENTITY_ENDPOINT` count, as for the vendor's own tools.
+    pub authority: Option<String>,
     /// Region of S3; `us-east-1` when it is not given.
     pub region: Option<String>,
 }

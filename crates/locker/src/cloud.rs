@@ -40,15 +40,13 @@ pub(crate) fn open(url: &Url, access: &Access) -> Result<Storage, Error> {
             problem: "has a query: give the credential on its own".to_owned(),
         });
     }
-    if let Some(endpoint) = &access.endpoint {
-        let parsed = Url::parse(endpoint).map_err(|error| {
-            problem(format!(
-                "has the endpoint `{endpoint}`, which is not a URL: {error}"
-            ))
-        })?;
+    for (what, address) in [("endpoint", &access.endpoint), ("authority", &access.authority)] {
+        let Some(address) = address else { continue };
+        let parsed = Url::parse(address)
+            .map_err(|error| problem(format!("has the {what} `{address}`, which is not a URL: {error}")))?;
         if !is_private(&parsed) {
             return Err(problem(format!(
-                "has the endpoint `{endpoint}`, which is neither https nor on this machine"
+                "has the {what} `{address}`, which is neither https nor on this machine"
             )));
         }
     }
@@ -150,6 +148,8 @@ type Opened = Result<(Arc<dyn ObjectStore>, Arc<dyn Signer>), Refusal>;
 fn azure(place: &Place, access: &Access, transport: Transport) -> Opened {
     // What somebody gave is not mixed with what is around.
     let fresh = MicrosoftAzureBuilder::new;
+    // The cloud that a machine belongs to is no credential: it holds whatever was given.
+    let authority = |variable: &str| access.authority.clone().or_else(|| std::env::var(variable).ok());
     let builder = match &access.credential {
         None => MicrosoftAzureBuilder::from_env(),
         Some(Credential::Sas(sas)) => {
@@ -159,6 +159,10 @@ fn azure(place: &Place, access: &Access, transport: Transport) -> Opened {
         Some(Credential::AccountKey(key)) => fresh().with_access_key(key.expose_secret().trim()),
         Some(Credential::ManagedIdentity { client_id }) => {
             let builder = fresh().with_credential_type("managed_identity");
+            let builder = match authority("IDENTITY_ENDPOINT") {
+                Some(endpoint) => builder.with_msi_endpoint(endpoint),
+                None => builder,
+            };
             match client_id {
                 Some(id) => builder.with_client_id(id),
                 None => builder,
@@ -168,7 +172,14 @@ fn azure(place: &Place, access: &Access, transport: Transport) -> Opened {
             tenant_id,
             client_id,
             client_secret,
-        }) => fresh().with_client_secret_authorization(client_id, client_secret.expose_secret(), tenant_id),
+        }) => {
+            let builder = fresh();
+            let builder = match authority("AZURE_AUTHORITY_HOST") {
+                Some(host) => builder.with_authority_host(host.trim_end_matches('/')),
+                None => builder,
+            };
+            builder.with_client_secret_authorization(client_id, client_secret.expose_secret(), tenant_id)
+        }
         Some(Credential::Anonymous) => fresh().with_skip_signature(true),
         Some(_) => return Err(Refusal::Credential),
     };

@@ -1,7 +1,7 @@
 //! Object storage to test with: Azurite for Azure Blob, s3s-fs for S3. Both check signatures.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::{env, thread};
 
@@ -30,10 +30,15 @@ pub struct Azure(Emulator);
 #[derive(Debug)]
 pub struct S3(Emulator);
 
+/// The XML API of GCS with the empty bucket `cyclecloud`, on a free port: an S3 server that asks for no signature, as the two APIs
+/// are the same but for how requests are signed.
+#[derive(Debug)]
+pub struct Gcs(Emulator);
+
 #[derive(Debug)]
 struct Emulator {
     child: Child,
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`
     url: String,
     _folder: TempDir,
 }
@@ -45,10 +50,7 @@ impl Azure {
     /// When it is not installed (`make tools`) or does not answer.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let program = Program::at(&tool("emulators/node_modules/.bin/azurite-blob"))
-            .args(["--blobPort", "0", "--skipApiVersionCheck", "--disableTelemetry"])
-            .args(["--location".as_ref(), folder.path().as_os_str()])
-            .env("AZURITE_ACCOUNTS", format!("{AZURE_ACCOUNT}:{AZURE_KEY}"));
+        let program = Self::program(&folder);
         let azure = Self(Emulator::start(program, folder, "successfully listens on "));
         let container = format!("{}/cyclecloud?restype=container&{AZURE_SAS}", azure.endpoint());
         // On a thread of its own: the test may be one of tokio's.
@@ -56,6 +58,28 @@ impl Azure {
         let made = made.join().unwrap();
         assert_eq!(made.status, 201, "{made:?}");
         azure
+    }
+
+    /// Starts it with HTTPS for `localhost`, as the bearer tokens of Azure AD want it. It looks at everything in a token but its
+    /// signature. Certificate chain and key are files in PEM.
+    ///
+    /// # Panics
+    /// As [`Azure::start`].
+    pub fn start_with_tokens(certificate: &Path, key: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Self::program(&folder).args(["--oauth", "basic", "--cert"]).args([
+            certificate.as_os_str(),
+            "--key".as_ref(),
+            key.as_os_str(),
+        ]);
+        Self(Emulator::start(program, folder, "successfully listens on "))
+    }
+
+    fn program(folder: &TempDir) -> Program {
+        Program::at(&tool("emulators/node_modules/.bin/azurite-blob"))
+            .args(["--blobPort", "0", "--skipApiVersionCheck", "--disableTelemetry"])
+            .args(["--location".as_ref(), folder.path().as_os_str()])
+            .env("AZURITE_ACCOUNTS", format!("{AZURE_ACCOUNT}:{AZURE_KEY}"))
     }
 
     /// Where the account is.
@@ -70,15 +94,27 @@ impl S3 {
     /// # Panics
     /// When it is not installed (`make tools`) or does not answer.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("cyclecloud")).unwrap();
-        let program = Program::at(&tool("bin/s3s-fs"))
-            .args(["--host", "127.0.0.1", "--port", "0"])
-            .args(["--access-key", S3_KEY_ID, "--secret-key", S3_SECRET])
-            .args([folder.path()])
-            .env("RUST_LOG", "info")
-            .env("NO_COLOR", "1");
-        Self(Emulator::start(program, folder, "server is running at "))
+        Self(Emulator::s3(&[
+            "--access-key",
+            S3_KEY_ID,
+            "--secret-key",
+            S3_SECRET,
+        ]))
+    }
+
+    /// Where it is.
+    pub fn endpoint(&self) -> String {
+        self.0.url.clone()
+    }
+}
+
+impl Gcs {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it is not installed (`make tools`) or does not answer.
+    pub fn start() -> Self {
+        Self(Emulator::s3(&[]))
     }
 
     /// Where it is.
@@ -88,6 +124,18 @@ impl S3 {
 }
 
 impl Emulator {
+    fn s3(keys: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("cyclecloud")).unwrap();
+        let program = Program::at(&tool("bin/s3s-fs"))
+            .args(["--host", "127.0.0.1", "--port", "0"])
+            .args(keys)
+            .args([folder.path()])
+            .env("RUST_LOG", "info")
+            .env("NO_COLOR", "1");
+        Self::start(program, folder, "server is running at ")
+    }
+
     /// Starts it, and waits until it says where it is, behind `words`.
     fn start(program: Program, folder: TempDir, words: &str) -> Self {
         let mut child = program
@@ -109,10 +157,15 @@ impl Emulator {
         };
         // It must never wait for a reader.
         thread::spawn(move || output.read_to_end(&mut Vec::new()));
-        let address = address.strip_prefix("http://").unwrap_or(&address);
+        let url = match address.split_once("://") {
+            // A certificate is for a name.
+            Some(("https", address)) => format!("https://{}", address.replace("127.0.0.1", "localhost")),
+            Some((_, address)) => format!("http://{address}"),
+            None => format!("http://{address}"),
+        };
         Self {
             child,
-            url: format!("http://{address}"),
+            url,
             _folder: folder,
         }
     }

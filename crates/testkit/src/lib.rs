@@ -18,7 +18,7 @@ mod projects;
 mod site;
 mod wait;
 
-pub use emulator::{AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS, Azure, S3, S3_KEY_ID, S3_SECRET};
+pub use emulator::{AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS, Azure, Gcs, S3, S3_KEY_ID, S3_SECRET};
 pub use http::{Answer, get, request};
 pub use metadata::{Cloud, FakeMetadata, Mood, azure_document, refusing_url};
 pub use process::{Program, Run, alive, kill_hard, program, run};

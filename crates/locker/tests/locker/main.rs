@@ -10,3 +10,4 @@ mod http;
 mod ranges;
 #[cfg(test)]
 mod storage;
+mod tokens;

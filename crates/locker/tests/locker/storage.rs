@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use locker::{Access, Checksum, Credential, Error, Locker, Transfer, project};
-use testkit::{AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS, Azure, S3, S3_KEY_ID, S3_SECRET};
+use testkit::{AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS, Azure, Gcs, S3, S3_KEY_ID, S3_SECRET};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -249,4 +249,55 @@ async fn s3_bucket() {
     let away = open("s3://cyclecloud", "http://127.0.0.1:1", Credential::Anonymous);
     let error = away.head("x").await.unwrap_err();
     assert!(error.is_away(), "{error:?}");
+}
+
+/// A key that asks nobody for tokens. It opens nothing but emulators of tests.
+const GCS_KEY: &str =
+    r#"{"private_key": "-", "private_key_id": "-", "client_email": "-", "disable_oauth": true}"#;
+
+/// Stands before an S3 server and takes the bearer tokens of GCS away, which S3 does not know.
+async fn without_bearers(upstream: String) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::new();
+    let pass = move |request: axum::extract::Request| {
+        let (client, upstream) = (client.clone(), upstream.clone());
+        async move {
+            let (mut parts, body) = request.into_parts();
+            parts.headers.remove("authorization");
+            parts.headers.remove("host");
+            let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
+            let answer = client
+                .request(parts.method, format!("{upstream}{}", parts.uri))
+                .headers(parts.headers)
+                .body(body)
+                .send()
+                .await
+                .unwrap();
+            let mut passed = axum::http::Response::builder().status(answer.status());
+            *passed.headers_mut().unwrap() = answer.headers().clone();
+            passed
+                .body(axum::body::Body::from_stream(answer.bytes_stream()))
+                .unwrap()
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, axum::Router::new().fallback(pass)).await });
+    url
+}
+
+#[tokio::test]
+async fn gcs_bucket() {
+    let server = Gcs::start();
+    let endpoint = without_bearers(server.endpoint()).await;
+    let locker = |folder: &str| {
+        let key = Credential::ServiceAccount(GCS_KEY.into());
+        open(&format!("gs://cyclecloud{folder}"), &endpoint, key)
+    };
+    everything(&locker("")).await;
+    let inner = locker("/team/a");
+    inner.put("blobs/x", "inner").await.unwrap();
+    assert_eq!(inner.list("").await.unwrap()[0].path, "blobs/x");
+    let public = open("gs://cyclecloud", &endpoint, Credential::Anonymous);
+    assert_eq!(public.get_bytes("team/a/blobs/x", 9).await.unwrap(), b"inner");
 }
