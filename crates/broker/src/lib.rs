@@ -63,7 +63,9 @@ mod settings;
 mod status;
 mod store;
 
-pub use authority::{Authentication, Authority, Pattern, Permissions, Scope, TopicPermission};
+pub use authority::{
+    Authentication, Authority, CertificateAuthentication, Pattern, Permissions, Scope, TopicPermission,
+};
 pub use error::Error;
 pub use server::Broker;
 pub use settings::{Clock, Settings};

@@ -503,19 +503,6 @@ async fn errors_have_the_codes_of_rabbitmq() {
         code(
             fresh()
                 .await
-                .queue_declare(
-                    "dead".into(),
-                    QueueDeclareOptions::default(),
-                    table(&[("x-dead-letter-exchange", AMQPValue::LongString("d".into()))])
-                )
-                .await
-        ),
-        406
-    );
-    assert_eq!(
-        code(
-            fresh()
-                .await
                 .queue_bind(q(), "".into(), "k".into(), QueueBindOptions::default(), none())
                 .await
         ),

@@ -2,13 +2,29 @@
 
 use std::process::Stdio;
 
+use testkit::RabbitMq;
+
 use crate::support::Running;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pika_is_content() {
-    let python = std::env::var("JETPACK_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path()).await;
+    behave(running.address.port(), "jetpack").await;
+}
+
+/// What the script demands is what RabbitMQ does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pika_is_content_with_rabbitmq() {
+    let rabbit = RabbitMq::start();
+    rabbit.manage("PUT", "/api/vhosts/other", "{}");
+    let all = r#"{"configure": ".*", "write": ".*", "read": ".*"}"#;
+    rabbit.manage("PUT", "/api/permissions/other/guest", all);
+    behave(rabbit.port(), "rabbitmq").await;
+}
+
+async fn behave(port: u16, peer: &str) {
+    let python = std::env::var("JETPACK_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pika/behaviour.py");
     #[expect(
         clippy::disallowed_methods,
@@ -16,7 +32,8 @@ async fn pika_is_content() {
     )]
     let output = tokio::process::Command::new(&python)
         .arg(script)
-        .env("AMQP_PORT", running.address.port().to_string())
+        .env("AMQP_PORT", port.to_string())
+        .env("AMQP_PEER", peer)
         .stdin(Stdio::null())
         .output()
         .await
