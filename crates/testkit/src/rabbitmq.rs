@@ -42,12 +42,12 @@ impl RabbitMq {
         let folder = tempfile::tempdir().unwrap();
         let [epmd, dist, amqp, management] = free_ports();
         let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("enabled_plugins"), "[rabbitmq_management].\n").unwrap();
+        write(&at("enabled_plugins"), "[rabbitmq_management].\n");
         let configuration = format!(
             "listeners.tcp.1 = 127.0.0.1:{amqp}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n\
              disk_free_limit.absolute = 1MB\nlog.console = false\n"
         );
-        std::fs::write(at("rabbitmq.conf"), configuration).unwrap();
+        write(&at("rabbitmq.conf"), &configuration);
         let mut names = Program::at(Path::new("/usr/bin/epmd"))
             .args(["-port", &epmd.to_string(), "-address", "127.0.0.1"])
             .into_command();
@@ -168,6 +168,14 @@ impl Drop for RabbitMq {
         let _ = self.names.kill();
         let _ = self.names.wait();
     }
+}
+
+fn write(path: &Path, text: &str) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what a test writes needs no protection from power cuts"
+    )]
+    std::fs::write(path, text).unwrap();
 }
 
 /// Ports that nobody uses.

@@ -17,7 +17,12 @@ const SEGMENT: u64 = 600;
 fn engine(dir: &Path) -> Engine {
     let recovered = recover(dir, usize::MAX).unwrap();
     let journal = Journal::open(dir, SEGMENT, recovered.position, &recovered.segments).unwrap();
-    let mut engine = Engine::new(journal, Limits::default());
+    let limits = Limits {
+        // Every body leaves the memory as soon as it may.
+        page_at: 0,
+        ..Limits::default()
+    };
+    let mut engine = Engine::new(journal, limits);
     engine.restore(recovered, 1000);
     engine
 }

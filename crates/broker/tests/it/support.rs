@@ -82,6 +82,14 @@ impl Running {
         format!("amqp://{user}:{password}@{}/%2f", self.address)
     }
 
+    /// The broker as its clients see it.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer {
+            uri: self.uri("guest", "guest"),
+            is_rabbitmq: false,
+        }
+    }
+
     pub(crate) async fn connect_as(&self, user: &str, password: &str) -> lapin::Result<Connection> {
         Connection::connect(&self.uri(user, password), ConnectionProperties::default()).await
     }
@@ -92,6 +100,22 @@ impl Running {
 
     pub(crate) async fn channel(&self) -> (Connection, Channel) {
         let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        (connection, channel)
+    }
+}
+
+/// A broker, ours or RabbitMQ.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) uri: String,
+    pub(crate) is_rabbitmq: bool,
+}
+
+impl Peer {
+    pub(crate) async fn channel(&self) -> (Connection, Channel) {
+        let connection = Connection::connect(&self.uri, ConnectionProperties::default()).await;
+        let connection = connection.unwrap();
         let channel = connection.create_channel().await.unwrap();
         (connection, channel)
     }
