@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::http::request;
+use crate::http::{Answer, request};
 use crate::process::Program;
 
 /// Where Debian keeps the programs that do not change users before they start.
@@ -124,13 +124,18 @@ impl RabbitMq {
     /// Asks the management API for a change, for instance `PUT`, `/api/vhosts/other`, `{}`.
     #[track_caller]
     pub fn manage(&self, method: &str, path: &str, body: &str) {
+        let answer = self.ask(method, path, Some(body));
+        assert!((200..300).contains(&answer.status), "{path}: {answer:?}");
+    }
+
+    /// What the management API answers.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
         let url = format!("{}{path}", self.management_url());
         let method = method.to_owned();
-        let body = body.to_owned();
+        let body = body.map(str::to_owned);
         // On a thread of its own: the test may be one of tokio's.
-        let answer = thread::spawn(move || request(&method, &url, Some(("guest", "guest")), Some(&body)));
-        let answer = answer.join().unwrap();
-        assert!((200..300).contains(&answer.status), "{path}: {answer:?}");
+        let answer = thread::spawn(move || request(&method, &url, Some(("guest", "guest")), body.as_deref()));
+        answer.join().unwrap()
     }
 
     /// The process of the server itself, for its memory; none when it cannot be found.
