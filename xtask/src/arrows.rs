@@ -61,6 +61,7 @@ const FOR_TESTS: &[(&str, &[&str])] = &[
     ("facts", &["testkit"]),
     ("xtask", &["durable"]),
     ("link", &["broker"]),
+    ("broker", &["testkit"]),
     ("locker", &["testkit"]),
     ("cyclecloud", &["testkit"]),
     ("cycle_server", &["testkit"]),
