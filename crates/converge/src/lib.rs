@@ -19,6 +19,7 @@ mod plan;
 mod preview;
 mod recipes;
 mod report;
+pub mod resource;
 mod script;
 mod scripts;
 mod session;
