@@ -67,10 +67,12 @@ impl<'a> Act<'a> {
     }
 
     /// Under dry run what an earlier resource would have made is not there: that is no failure then, but a warning.
-    pub(crate) fn assume(&mut self, cause: Cause) -> Result<(), Failure> {
+    pub(crate) fn assume(&mut self, failure: impl Into<Failure>) -> Result<(), Failure> {
+        let failure = failure.into();
         if !self.options.dry_run {
-            return Err(cause.into());
+            return Err(failure);
         }
+        let cause = failure.cause;
         self.warn(format!(
             "assuming that an earlier resource would have helped: {cause}"
         ));

@@ -87,7 +87,7 @@ impl Options {
 /// What one request found out that others need not find out again.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// The `systemd` units were changed since it read them.
+    /// Which packages are installed.
     pub(crate) packages: Mutex<crate::resource::kinds::package::Cache>,
 }
 
@@ -118,7 +118,7 @@ impl Runner {
     ///
     /// # Errors
     /// With the resource, the action, the property if one is to blame, and the cause. What was changed before stays so.
-    pub fn run(&self, request: &Request) -> Result<Report, ResourceError> {
+    pub fn run(&self, request: &Request) -> Result<Report, Box<ResourceError>> {
         let platform = &self.options.platform;
         let Some(definition) = catalogue::definition(&request.kind, platform) else {
             let names = catalogue::catalogue()
@@ -139,23 +139,22 @@ impl Runner {
             return Err(failed(Failure::from(Cause::UnknownAction { closest })));
         }
         if let Err((property, cause)) = check(kind, action, request) {
-            return Err(ResourceError {
-                property: Some(property),
-                ..failed(Failure::from(cause))
-            });
+            let mut error = failed(Failure::from(cause));
+            error.property = Some(property);
+            return Err(error);
         }
         let mut act = Act::new(request, kind, action, &self.machine, &self.options, &self.shared);
         (definition.run)(&mut act).map_err(failed)?;
         Ok(act.into_report())
     }
 
-    fn error(&self, request: &Request, action: &str, failure: Failure) -> ResourceError {
-        ResourceError {
+    fn error(&self, request: &Request, action: &str, failure: Failure) -> Box<ResourceError> {
+        Box::new(ResourceError {
             resource: format!("{}[{}]", request.kind, request.name),
             action: action.to_owned(),
             property: failure.property.map(str::to_owned),
             cause: failure.cause,
-        }
+        })
     }
 }
 

@@ -1,0 +1,474 @@
+//! What needs a running system: each test in a booted container of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use converge::resource::{Cause, Machine, Options, Platform, Report, Request, ResourceError, Runner};
+use node::command::{Command, Stop};
+use node::home::Home;
+use serde_json::json;
+use testkit::in_booted_machine;
+
+/// The machine, and the law as it can be tested on one that lives: what resources change stands in these folders.
+struct Live {
+    home: tempfile::TempDir,
+}
+
+const WATCHED: [&str; 6] = [
+    "/etc",
+    "/home",
+    "/srv",
+    "/usr/local",
+    "/var/lib/dpkg",
+    "/var/spool/cron",
+];
+
+impl Live {
+    fn new() -> Self {
+        Self {
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn runner(&self, dry_run: bool) -> Runner {
+        let platform = Platform {
+            name: "debian".to_owned(),
+            family: "debian".to_owned(),
+            version: "12".to_owned(),
+        };
+        let options = Options {
+            dry_run,
+            time_limit: Duration::from_secs(60),
+            ..Options::of(&Home::at(self.home.path()), platform)
+        };
+        Runner::new(Machine::this(), options)
+    }
+
+    fn run(&self, request: &Request) -> Result<Report, Box<ResourceError>> {
+        self.runner(false).run(request)
+    }
+
+    fn fails(&self, request: &Request) -> Cause {
+        match self.run(request) {
+            Ok(report) => panic!("{request:?} succeeded: {report:?}"),
+            Err(error) => error.cause,
+        }
+    }
+
+    fn law(&self, request: &Request) -> Report {
+        let before = state();
+        let would = self
+            .runner(true)
+            .run(request)
+            .unwrap_or_else(|error| panic!("dry run: {error}"));
+        same(&before, &state(), &format!("a dry run of {request:?}"));
+        let first = self.run(request).unwrap_or_else(|error| panic!("{error}"));
+        assert!(first.updated, "{request:?} did nothing");
+        assert_eq!(would.changes, first.changes);
+        let after = state();
+        let second = self
+            .run(request)
+            .unwrap_or_else(|error| panic!("second time: {error}"));
+        assert_eq!(second.changes, [""; 0], "the second time of {request:?}");
+        same(&after, &state(), &format!("the second time of {request:?}"));
+        first
+    }
+
+    fn nothing(&self, request: &Request) {
+        let report = self.run(request).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(report.changes, [""; 0], "{request:?}");
+    }
+}
+
+fn state() -> BTreeMap<PathBuf, Vec<u8>> {
+    fn walk(folder: &Path, state: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                walk(&path, state);
+            }
+            let content = if kind.is_file() {
+                fs::read(&path).unwrap_or_default()
+            } else {
+                fs::read_link(&path)
+                    .map(|to| to.display().to_string().into_bytes())
+                    .unwrap_or_default()
+            };
+            state.insert(path, content);
+        }
+    }
+    let mut state = BTreeMap::new();
+    for folder in WATCHED {
+        walk(Path::new(folder), &mut state);
+    }
+    state
+}
+
+fn same(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>, what: &str) {
+    let changed: Vec<_> = after
+        .iter()
+        .filter(|(path, content)| before.get(*path) != Some(content))
+        .map(|(path, _)| path)
+        .chain(before.keys().filter(|path| !after.contains_key(*path)))
+        .collect();
+    assert!(changed.is_empty(), "{what} changed {changed:?}");
+}
+
+/// What a command says; it must succeed.
+fn said(line: &str) -> String {
+    let outcome = Command::new("sh")
+        .inherit_environment()
+        .arg("-c")
+        .arg(line)
+        .tail_bytes(1 << 16)
+        .run(&Stop::new())
+        .unwrap();
+    assert!(outcome.ended.success(), "{line}: {}", outcome.tail);
+    outcome.tail.trim().to_owned()
+}
+
+fn holds(line: &str) -> bool {
+    let command = Command::new("sh").inherit_environment().arg("-c").arg(line);
+    command.run(&Stop::new()).unwrap().ended.success()
+}
+
+fn request(kind: &str, name: &str, action: &str) -> Request {
+    Request::new(kind, name).action(action)
+}
+
+#[test]
+fn services_of_systemd() {
+    if !in_booted_machine("live::services_of_systemd") {
+        return;
+    }
+    let live = Live::new();
+    let unit = request("systemd_unit", "demo", "create").with(
+        "content",
+        json!({
+            "Unit": { "Description": "A demonstration" },
+            "Service": { "ExecStart": "/bin/sleep infinity", "Environment": ["A=1", "B=2"] },
+            "Install": { "WantedBy": "multi-user.target" },
+        }),
+    );
+    let report = live.law(&unit);
+    assert!(report.diff.unwrap().contains("+Environment = B=2\n"));
+    assert_eq!(
+        said("systemctl show --value -p Description demo"),
+        "A demonstration"
+    );
+
+    let service = |action: &str| request("service", "demo", action);
+    let report = live.law(&service("enable"));
+    assert_eq!(report.changes, ["enable service service[demo]"]);
+    assert!(holds("systemctl is-enabled -q demo"));
+    live.law(&service("start"));
+    assert!(holds("systemctl is-active -q demo"));
+    let pid = said("systemctl show --value -p MainPID demo");
+    assert!(live.run(&service("restart")).unwrap().updated);
+    assert_ne!(said("systemctl show --value -p MainPID demo"), pid);
+    assert!(live.runner(true).run(&service("restart")).unwrap().updated);
+    live.law(&service("stop"));
+    assert!(!holds("systemctl is-active -q demo"));
+    live.law(&service("disable"));
+    live.law(&request("service", "cron", "stop"));
+    live.law(&request("service", "cron", "mask"));
+    assert!(matches!(
+        live.fails(&request("service", "cron", "start")),
+        Cause::Failed { .. }
+    ));
+    live.law(&request("service", "cron", "unmask"));
+
+    live.law(&request("systemd_unit", "demo.service", "enable"));
+    live.law(&request("systemd_unit", "demo.service", "start"));
+    assert!(holds("systemctl is-active -q demo"));
+    live.law(&request("systemd_unit", "demo.service", "stop"));
+    let bad = unit.clone().with("content", "[Service]\nExecStart=relative\n");
+    assert!(matches!(live.fails(&bad), Cause::Verification { .. }));
+    assert!(
+        fs::read_to_string("/etc/systemd/system/demo.service")
+            .unwrap()
+            .contains("infinity")
+    );
+    live.law(&request("systemd_unit", "demo.service", "disable"));
+    live.law(&request("systemd_unit", "demo.service", "delete"));
+
+    // One that is not there: nothing to stop or to disable, but it cannot be started.
+    live.nothing(&request("service", "no-such-thing", "stop"));
+    live.nothing(&request("service", "no-such-thing", "disable"));
+    let cause = live.fails(&request("service", "no-such-thing", "start"));
+    assert!(cause.to_string().contains("no-such-thing"), "{cause}");
+    let report = live
+        .run(&request("service", "systemd-journald", "enable"))
+        .unwrap();
+    assert!(!report.updated && report.warnings.len() == 1, "{report:?}");
+    live.nothing(&Request::new("service", "demo"));
+}
+
+#[test]
+fn services_with_commands_of_their_own() {
+    if !in_booted_machine("live::services_with_commands_of_their_own") {
+        return;
+    }
+    let live = Live::new();
+    let service = |action: &str| {
+        request("service", "own", action)
+            .with("start_command", "touch /srv/runs")
+            .with("stop_command", "rm /srv/runs")
+            .with("status_command", "test -e /srv/runs")
+    };
+    live.law(&service("start"));
+    assert!(Path::new("/srv/runs").exists());
+    live.law(&service("stop"));
+    assert!(!Path::new("/srv/runs").exists());
+}
+
+#[test]
+fn users_and_groups() {
+    if !in_booted_machine("live::users_and_groups") {
+        return;
+    }
+    let live = Live::new();
+    let group = |action: &str| request("group", "crew", action);
+    let report = live.law(&group("create").with("gid", 4321));
+    assert_eq!(report.changes, ["create group crew"]);
+    let user = |name: &str| {
+        request("user", name, "create")
+            .with("gid", "crew")
+            .with("shell", "/bin/bash")
+            .with("manage_home", true)
+    };
+    let report = live.law(
+        &user("jo")
+            .with("uid", 4444)
+            .with("comment", "Jo")
+            .with("password", "$6$x$y"),
+    );
+    assert_eq!(report.changes, ["create user jo"]);
+    assert_eq!(said("getent passwd jo"), "jo:x:4444:4321:Jo:/home/jo:/bin/bash");
+    assert!(Path::new("/home/jo").is_dir());
+    live.nothing(&user("jo"));
+    let report = live.law(
+        &user("jo")
+            .with("shell", "/bin/sh")
+            .with("home", "/srv/jo")
+            .with("password", "$6$x$z"),
+    );
+    assert_eq!(
+        report.changes,
+        [
+            "alter user jo",
+            "change home from /home/jo to /srv/jo",
+            "change shell from /bin/bash to /bin/sh",
+            "change password"
+        ]
+    );
+    assert!(Path::new("/srv/jo").is_dir() && !Path::new("/home/jo").exists());
+    live.law(&request("user", "jo", "lock"));
+    assert!(said("grep ^jo: /etc/shadow").contains(":!$6$x$z:"));
+    live.law(&request("user", "jo", "unlock"));
+    live.law(
+        &request("user", "daemon-user", "create")
+            .with("system", true)
+            .with("shell", "/usr/sbin/nologin"),
+    );
+    assert!(said("id -u daemon-user").parse::<u32>().unwrap() < 1000);
+
+    live.law(&group("modify").with("members", json!(["jo", "daemon-user"])));
+    assert_eq!(said("getent group crew"), "crew:x:4321:jo,daemon-user");
+    live.nothing(&group("manage").with("members", "jo").with("append", true));
+    live.law(
+        &group("manage")
+            .with("excluded_members", "jo")
+            .with("append", true),
+    );
+    live.law(&group("create").with("members", "jo"));
+    assert_eq!(said("getent group crew"), "crew:x:4321:jo");
+    assert!(matches!(
+        live.fails(&group("create").with("members", "nobody-here")),
+        Cause::NoUser(_)
+    ));
+    assert!(matches!(
+        live.fails(&request("group", "none", "modify")),
+        Cause::NoGroup(_)
+    ));
+    live.nothing(&request("group", "none", "manage"));
+    assert!(matches!(
+        live.fails(&request("user", "x", "create").with("gid", "no-such-group")),
+        Cause::NoGroup(_)
+    ));
+
+    // Commands and files of that user.
+    let id = Request::new("execute", "id").with("command", "id -un; id -gn; pwd; echo $HOME");
+    let report = live
+        .run(&id.with("user", "jo").with("cwd", "/srv/jo").with("login", true))
+        .unwrap();
+    assert_eq!(report.output.unwrap(), "jo\ncrew\n/srv/jo\n/srv/jo\n");
+    let script = Request::new("bash", "x").with("code", "id -un; id -gn; umask");
+    let script = script
+        .with("user", "jo")
+        .with("group", "cron")
+        .with("umask", "027");
+    let cause = live.fails(&script.clone().with("group", "no-such-group"));
+    assert!(matches!(cause, Cause::NoGroup(_)), "{cause}");
+    let report = live.run(&script.with("group", "users")).unwrap();
+    assert_eq!(report.output.unwrap(), "jo\nusers\n0027\n");
+    live.law(
+        &Request::new("file", "/srv/x")
+            .with("owner", "jo")
+            .with("group", 4321)
+            .with("mode", "4750"),
+    );
+    assert_eq!(said("stat -c '%U %G %a' /srv/x"), "jo crew 4750");
+    live.law(&Request::new("file", "/srv/x").with("content", "new"));
+    assert_eq!(said("stat -c '%U %G %a' /srv/x"), "jo crew 4750");
+
+    live.law(&request("user", "jo", "remove").with("manage_home", true));
+    assert!(!Path::new("/srv/jo").exists());
+    live.law(&group("remove"));
+}
+
+#[test]
+fn tables_of_cron() {
+    if !in_booted_machine("live::tables_of_cron") {
+        return;
+    }
+    let live = Live::new();
+    said("echo '1 2 3 4 5 mine' | crontab -");
+    let cron = |action: &str| request("cron", "clean up", action);
+    let entry = cron("create")
+        .with("minute", "*/5")
+        .with("hour", 3)
+        .with("command", "/bin/clean")
+        .with("mailto", "jo");
+    let report = live.law(&entry);
+    assert_eq!(report.changes, ["add crontab entry for cron[clean up]"]);
+    let table = "1 2 3 4 5 mine\n# Chef Name: clean up\nMAILTO=jo\n*/5 3 * * * /bin/clean";
+    assert_eq!(said("crontab -l"), table);
+    let entry = cron("create")
+        .with("time", "reboot")
+        .with("command", "/bin/clean");
+    let report = live.law(&entry.with("environment", json!({ "A": "b" })));
+    assert!(report.diff.unwrap().contains("-*/5 3 * * * /bin/clean\n"));
+    assert_eq!(
+        said("crontab -l"),
+        "1 2 3 4 5 mine\n# Chef Name: clean up\nA=b\n@reboot /bin/clean"
+    );
+    live.law(&cron("delete"));
+    assert_eq!(said("crontab -l"), "1 2 3 4 5 mine");
+    let cause = live.fails(&cron("create").with("minute", 60).with("command", "x"));
+    assert!(cause.to_string().contains("`60` is not from 0 to 59"), "{cause}");
+}
+
+/// Makes packages `demo` of some versions and a repository of them in `/srv/repository`.
+fn repository(versions: &[&str]) {
+    let mut index = String::new();
+    for version in versions {
+        let folder = format!("/srv/repository/demo-{version}");
+        let control = format!(
+            "Package: demo\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@example.com>\n\
+             Provides: demonstration\nDescription: a demonstration\n"
+        );
+        fs::create_dir_all(format!("{folder}/DEBIAN")).unwrap();
+        fs::create_dir_all(format!("{folder}/etc")).unwrap();
+        durable::write(
+            Path::new(&format!("{folder}/DEBIAN/control")),
+            0o644,
+            control.as_bytes(),
+        )
+        .unwrap();
+        durable::write(
+            Path::new(&format!("{folder}/DEBIAN/conffiles")),
+            0o644,
+            b"/etc/demo.conf\n",
+        )
+        .unwrap();
+        durable::write(
+            Path::new(&format!("{folder}/etc/demo.conf")),
+            0o644,
+            version.as_bytes(),
+        )
+        .unwrap();
+        let file = format!("/srv/repository/demo_{version}_all.deb");
+        said(&format!("dpkg-deb --root-owner-group -b {folder} {file}"));
+        let (size, sum) = (
+            said(&format!("stat -c %s {file}")),
+            said(&format!("sha256sum {file}")),
+        );
+        let sum = sum.split(' ').next().unwrap();
+        index.push_str(&format!(
+            "{control}Filename: ./demo_{version}_all.deb\nSize: {size}\nSHA256: {sum}\n\n"
+        ));
+        fs::remove_dir_all(folder).unwrap();
+    }
+    durable::write(Path::new("/srv/repository/Packages"), 0o644, index.as_bytes()).unwrap();
+}
+
+#[test]
+fn packages_of_debian() {
+    if !in_booted_machine("live::packages_of_debian") {
+        return;
+    }
+    let live = Live::new();
+    said("rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*");
+    repository(&["1.0", "1.1", "2.0"]);
+    let repository = request("apt_repository", "local", "add")
+        .with("uri", "file:/srv/repository")
+        .with("distribution", "./")
+        .with("trusted", true);
+    live.law(&repository);
+    assert_eq!(
+        fs::read_to_string("/etc/apt/sources.list.d/local.list").unwrap(),
+        "deb [trusted=yes] file:/srv/repository ./\n"
+    );
+
+    let package = |action: &str| request("package", "demo", action);
+    let report = live.law(&package("install").with("version", "1.0"));
+    assert_eq!(report.changes, ["install version 1.0 of package demo"]);
+    live.nothing(&package("install"));
+    live.nothing(&request("package", "demonstration", "install"));
+    let report = live.law(&package("upgrade"));
+    assert_eq!(report.changes, ["upgrade package demo from 1.0 to 2.0"]);
+    live.law(&package("install").with("version", "1.1"));
+    assert_eq!(said("dpkg-query -W -f '${Version}' demo"), "1.1");
+    live.law(&package("lock"));
+    assert_eq!(said("apt-mark showhold"), "demo");
+    live.law(&package("unlock"));
+    durable::write(Path::new("/etc/demo.conf"), 0o644, b"mine").unwrap();
+    live.law(&package("remove"));
+    assert!(Path::new("/etc/demo.conf").exists());
+    live.law(&package("purge"));
+    assert!(!Path::new("/etc/demo.conf").exists());
+
+    // A file of a package, also through the general name.
+    let file = "/srv/repository/demo_1.0_all.deb";
+    live.law(&request("dpkg_package", "demo", "install").with("source", file));
+    live.law(
+        &request("apt_package", "demo", "install")
+            .with("source", "/srv/repository/demo_1.1_all.deb")
+            .with("version", "1.1"),
+    );
+    live.law(&request("dpkg_package", "demo", "purge"));
+    live.law(
+        &request("package", "anything", "install")
+            .with("package_name", json!(["demo"]))
+            .with("options", "--no-install-recommends"),
+    );
+    let cause = live.fails(&request("package", "no-such-package", "install"));
+    assert_eq!(
+        cause.to_string(),
+        "No candidate version available for no-such-package"
+    );
+    assert_eq!(cause.exception(), "Chef::Exceptions::Package");
+    let cause = live.fails(&package("install").with("version", "9.9"));
+    assert!(cause.to_string().contains("9.9"), "{cause}");
+    assert!(
+        live.runner(true)
+            .run(&request("package", "no-such-package", "install"))
+            .unwrap()
+            .updated
+    );
+    live.law(&request("apt_repository", "local", "remove"));
+}
