@@ -472,3 +472,141 @@ fn packages_of_debian() {
     );
     live.law(&request("apt_repository", "local", "remove"));
 }
+
+#[test]
+fn mounts_and_kernel_settings() {
+    if !in_booted_machine("live::mounts_and_kernel_settings") {
+        return;
+    }
+    let live = Live::new();
+    let mount = |action: &str| {
+        request("mount", "/srv/ram", action)
+            .with("device", "tmpfs")
+            .with("fstype", "tmpfs")
+            .with("options", "size=1m,noexec")
+            .with("pass", 0)
+    };
+    let cause = live.fails(&mount("mount"));
+    assert!(matches!(cause, Cause::NoFolder(_)), "{cause}");
+    live.law(&Request::new("directory", "/srv/ram"));
+    let report = live.law(&mount("mount"));
+    assert_eq!(report.changes, ["mount tmpfs to /srv/ram"]);
+    assert!(said("findmnt -no OPTIONS /srv/ram").contains("noexec"));
+    live.law(&mount("enable"));
+    assert!(said("cat /etc/fstab").contains("tmpfs /srv/ram tmpfs size=1m,noexec 0 0"));
+    assert_eq!(
+        said("systemctl show -p FragmentPath --value srv-ram.mount"),
+        "/run/systemd/generator/srv-ram.mount"
+    );
+    assert!(
+        live.run(&mount("remount").with("options", "size=2m"))
+            .unwrap()
+            .updated
+    );
+    assert!(said("findmnt -no OPTIONS /srv/ram").contains("size=2048k"));
+    live.law(&mount("umount"));
+    live.law(&mount("disable"));
+    live.nothing(&mount("unmount"));
+    let missing = request("mount", "/srv/ram", "mount").with("device", "/dev/no-such-disk");
+    let cause = live.fails(&missing);
+    assert!(cause.to_string().contains("/dev/no-such-disk"), "{cause}");
+
+    // Another folder, seen at a second place.
+    live.law(&Request::new("directory", "/srv/again"));
+    let bind = |action: &str| {
+        request("mount", "/srv/again", action)
+            .with("device", "/etc")
+            .with("fstype", "none")
+            .with("options", "bind")
+    };
+    live.law(&bind("mount"));
+    assert!(Path::new("/srv/again/passwd").exists());
+    live.law(&bind("umount"));
+
+    let setting = |value: i64| Request::new("sysctl", "net.ipv4.ip_default_ttl").with("value", value);
+    live.law(&setting(77));
+    assert_eq!(said("cat /proc/sys/net/ipv4/ip_default_ttl"), "77");
+    said("echo 64 >/proc/sys/net/ipv4/ip_default_ttl");
+    let report = live.law(&setting(77));
+    assert_eq!(report.changes, ["set net.ipv4.ip_default_ttl to 77"]);
+    live.law(&Request::new("sysctl", "net.ipv4.ip_local_port_range").with("value", json!([20000, 60000])));
+    let cause = live.fails(&Request::new("sysctl", "no.such.key").with("value", 1));
+    assert_eq!(cause.exception(), "Errno::ENOENT");
+    let ignored = Request::new("sysctl", "no.such.key")
+        .with("value", 1)
+        .with("ignore_error", true);
+    assert_eq!(live.run(&ignored).unwrap().warnings.len(), 1);
+
+    let route = |action: &str| request("route", "10.9.0.0/16", action).with("device", "lo");
+    live.law(&route("add"));
+    assert!(said("ip route").contains("10.9.0.0/16 dev lo"));
+    live.law(&route("delete"));
+    assert!(live.run(&request("route", "nowhere", "add")).is_err());
+}
+
+#[test]
+fn names_times_and_languages() {
+    if !in_booted_machine("live::names_times_and_languages") {
+        return;
+    }
+    let live = Live::new();
+    let report = live.law(&Request::new("hostname", "node-7.example.com"));
+    assert!(
+        report
+            .changes
+            .contains(&"set hostname to node-7.example.com".to_owned()),
+        "{report:?}"
+    );
+    assert_eq!(said("cat /proc/sys/kernel/hostname"), "node-7.example.com");
+    assert_eq!(
+        said("hostname -f 2>/dev/null || getent hosts node-7 | awk '{print $2}'"),
+        "node-7.example.com"
+    );
+    live.law(&Request::new("timezone", "Asia/Tokyo"));
+    assert_eq!(said("date -d @0 +%H"), "09");
+    live.law(&Request::new("locale", "x").with("lang", "de_DE.UTF-8"));
+    assert!(said("locale -a").contains("de_DE.utf8"));
+    assert_eq!(said("cat /etc/default/locale"), "LANG=de_DE.UTF-8");
+}
+
+#[test]
+fn repositories_of_a_user() {
+    if !in_booted_machine("live::repositories_of_a_user") {
+        return;
+    }
+    let live = Live::new();
+    live.law(&request("user", "jo", "create").with("manage_home", true));
+    said(
+        "git init -q -b main /srv/repo; cd /srv/repo; echo 1 >f; git add f; \
+          git -c user.name=x -c user.email=x@example.com commit -qm one; chown -R jo /srv/repo",
+    );
+    let git = Request::new("git", "/home/jo/app")
+        .with("repository", "/srv/repo")
+        .with("user", "jo");
+    live.law(&git);
+    assert_eq!(said("stat -c %U /home/jo/app/f"), "jo");
+}
+
+#[test]
+fn lists_of_packages() {
+    if !in_booted_machine("live::lists_of_packages") {
+        return;
+    }
+    let live = Live::new();
+    said("rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*; rm -rf /var/lib/apt/lists");
+    repository(&["1.0"]);
+    durable::write(
+        Path::new("/etc/apt/sources.list"),
+        0o644,
+        b"deb [trusted=yes] file:/srv/repository ./\n",
+    )
+    .unwrap();
+    live.law(&request("apt_update", "daily", "periodic"));
+    assert!(said("apt-cache policy demo").contains("Candidate: 1.0"));
+    assert!(live.run(&request("apt_update", "now", "update")).unwrap().updated);
+    live.law(
+        &request("apt_preference", "demo", "add")
+            .with("pin", "version 1.0")
+            .with("pin_priority", 1001),
+    );
+}

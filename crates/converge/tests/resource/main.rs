@@ -6,6 +6,7 @@
     reason = "what cannot be set up is a failed test"
 )]
 
+mod archives;
 mod commands;
 mod files;
 mod folders;
@@ -14,3 +15,4 @@ mod lines;
 mod live;
 mod remote;
 mod repositories;
+mod system;

@@ -322,7 +322,7 @@ fn start(act: &mut Act<'_>, words: &[String], shown: &str) -> Result<(), Failure
 }
 
 /// The program that changes to the user and the group of the properties, if they are others than ours.
-fn identity(act: &Act<'_>) -> Result<Vec<String>, Failure> {
+pub(super) fn identity(act: &Act<'_>) -> Result<Vec<String>, Failure> {
     let mut words = Vec::new();
     let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     let user = act.text("user");

@@ -1,18 +1,24 @@
 //! The kinds, one file for each family.
 
+mod archive;
 mod cron;
 mod directory;
 mod execute;
 mod file;
+mod git;
 mod group;
 mod line;
 mod link;
 mod log;
+mod mount;
 pub(crate) mod package;
 mod remote;
 mod remote_directory;
 mod repository;
+mod route;
 mod service;
+mod signals;
+mod system;
 mod systemd_unit;
 mod user;
 
@@ -28,6 +34,8 @@ pub(crate) struct Definition {
 
 /// All of them.
 pub(crate) const ALL: &[&Definition] = &[
+    &archive::ARCHIVE_FILE,
+    &archive::ARK,
     &cron::CRON,
     &cron::CRON_D,
     &directory::DIRECTORY,
@@ -44,6 +52,7 @@ pub(crate) const ALL: &[&Definition] = &[
     &file::COOKBOOK_FILE,
     &file::FILE,
     &file::TEMPLATE,
+    &git::GIT,
     &group::GROUP,
     &line::ADD_TO_LIST,
     &line::APPEND_IF_NO_LINE,
@@ -53,6 +62,8 @@ pub(crate) const ALL: &[&Definition] = &[
     &line::REPLACE_OR_ADD,
     &link::LINK,
     &log::LOG,
+    &mount::MOUNT,
+    &mount::SWAP_FILE,
     &package::APT_PACKAGE,
     &package::CHEF_GEM,
     &package::DNF_PACKAGE,
@@ -70,7 +81,19 @@ pub(crate) const ALL: &[&Definition] = &[
     &repository::APT_UPDATE,
     &repository::YUM_REPOSITORY,
     &repository::ZYPPER_REPOSITORY,
+    &route::ROUTE,
     &service::SERVICE,
+    &signals::BREAKPOINT,
+    &signals::NOTIFY_GROUP,
+    &signals::OHAI,
+    &signals::REBOOT,
+    &signals::RUBY_BLOCK,
+    &system::HOSTNAME,
+    &system::KERNEL_MODULE,
+    &system::LOCALE,
+    &system::SELINUX_STATE,
+    &system::SYSCTL,
+    &system::TIMEZONE,
     &systemd_unit::SYSTEMD_UNIT,
     &user::USER,
 ];
