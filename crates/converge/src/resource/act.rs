@@ -8,7 +8,7 @@ use super::catalogue::{Default, Kind};
 use super::error::{Cause, Failure};
 use super::machine::Machine;
 use super::request::{Report, Request};
-use super::runner::{Options, Shared};
+use super::runner::{Options, Shared, perform};
 
 /// What a resource gets to do its work: the request, the machine, and the report to write.
 pub(crate) struct Act<'a> {
@@ -76,6 +76,18 @@ impl<'a> Act<'a> {
         self.warn(format!(
             "assuming that an earlier resource would have helped: {cause}"
         ));
+        Ok(())
+    }
+
+    /// Does what another request asks, as a part of this one.
+    pub(crate) fn apply(&mut self, request: &Request) -> Result<(), Failure> {
+        let report = perform(request, self.machine, self.options, self.shared).map_err(Cause::Within)?;
+        self.report.updated |= report.updated;
+        self.report.changes.extend(report.changes);
+        self.report.warnings.extend(report.warnings);
+        if let Some(diff) = report.diff {
+            self.report.diff.get_or_insert_default().push_str(&diff);
+        }
         Ok(())
     }
 

@@ -58,6 +58,13 @@ impl Live {
     }
 
     fn law(&self, request: &Request) -> Report {
+        let (would, first) = self.law_of_changes(request);
+        assert_eq!(would.changes, first.changes);
+        first
+    }
+
+    /// The law for what cannot be told in the same words before: the UUID of a file system that is not made yet.
+    fn law_of_changes(&self, request: &Request) -> (Report, Report) {
         let before = state();
         let would = self
             .runner(true)
@@ -66,14 +73,14 @@ impl Live {
         same(&before, &state(), &format!("a dry run of {request:?}"));
         let first = self.run(request).unwrap_or_else(|error| panic!("{error}"));
         assert!(first.updated, "{request:?} did nothing");
-        assert_eq!(would.changes, first.changes);
+        assert!(would.updated, "{request:?} would do nothing");
         let after = state();
         let second = self
             .run(request)
             .unwrap_or_else(|error| panic!("second time: {error}"));
         assert_eq!(second.changes, [""; 0], "the second time of {request:?}");
         same(&after, &state(), &format!("the second time of {request:?}"));
-        first
+        (would, first)
     }
 
     fn nothing(&self, request: &Request) {
@@ -609,4 +616,113 @@ fn lists_of_packages() {
             .with("pin", "version 1.0")
             .with("pin_priority", 1001),
     );
+}
+
+/// A device on a file: the kernel has some that a container may use.
+struct Loop(String);
+
+impl Loop {
+    fn new(file: &str, megabytes: u32) -> Self {
+        said(&format!(
+            "truncate -s {megabytes}M {file}; [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237; \
+             for n in $(seq 0 31); do [ -e /dev/loop$n ] || mknod /dev/loop$n b 7 $n; done"
+        ));
+        Self(said(&format!("losetup --find --show {file}")))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let line = format!("umount -A {0}; losetup -d {0}", self.0);
+        let command = Command::new("sh").inherit_environment().arg("-c").arg(line);
+        let _ = command.run(&Stop::new());
+    }
+}
+
+#[test]
+fn mounts_of_a_configuration() {
+    if !in_booted_machine("live::mounts_of_a_configuration") {
+        return;
+    }
+    let live = Live::new();
+    let mount = |name: &str, configuration: serde_json::Value| {
+        Request::new("cyclecloud_mount", name).with("configuration", configuration)
+    };
+    let ram = mount(
+        "ram",
+        json!({ "type": "tmpfs", "mountpoint": "/srv/ram", "size": "1m", "permissions": "1777" }),
+    );
+    live.law(&ram);
+    assert!(said("findmnt -no FSTYPE,SIZE /srv/ram").starts_with("tmpfs"));
+    assert_eq!(said("stat -c %a /srv/ram"), "1777");
+    assert!(said("cat /etc/fstab").contains("tmpfs /srv/ram tmpfs defaults,nofail,size=1m 0 0"));
+    live.law(&ram.clone().action("umount"));
+    live.nothing(&mount("off", json!({ "type": "nfs", "disabled": "true" })));
+
+    let disk = Loop::new("/var/tmp/disk", 32);
+    let data = json!({ "devices": [disk.0], "mountpoint": "/srv/data", "fs_type": "ext4", "owner": "nobody", "options": "noatime" });
+    let (_, report) = live.law_of_changes(&mount("data", data.clone()));
+    assert!(
+        report.changes.contains(&format!("make ext4 on {}", disk.0)),
+        "{report:?}"
+    );
+    let uuid = said(&format!("blkid -p -o value -s UUID {}", disk.0));
+    assert!(
+        said("cat /etc/fstab").contains(&format!("UUID={uuid} /srv/data ext4 defaults,nofail,noatime 0 0"))
+    );
+    said("echo kept >/srv/data/file");
+    assert_eq!(said("stat -c %U /srv/data"), "nobody");
+    // After a boot it is mounted again and not made again.
+    said("umount /srv/data");
+    let report = live.run(&mount("data", data)).unwrap();
+    assert_eq!(report.changes, [format!("mount UUID={uuid} to /srv/data")]);
+    assert_eq!(said("cat /srv/data/file"), "kept");
+    // What holds something else stays.
+    let other = json!({ "devices": disk.0, "mountpoint": "/srv/other", "fs_type": "xfs" });
+    let cause = live.fails(&mount("other", other));
+    assert!(cause.to_string().contains("holds ext4 already"), "{cause}");
+    assert_eq!(said("cat /srv/data/file"), "kept");
+    let parts = Loop::new("/var/tmp/parts", 8);
+    // One partition, as in a master boot record.
+    said(&format!(
+        "printf '\\000\\000\\000\\000\\203\\000\\000\\000\\001\\000\\000\\000\\000\\020\\000\\000' | \
+         dd of={0} bs=1 seek=446 conv=notrunc status=none; \
+         printf '\\125\\252' | dd of={0} bs=1 seek=510 conv=notrunc status=none",
+        parts.0
+    ));
+    let cause = live.fails(&mount(
+        "parts",
+        json!({ "devices": [parts.0], "mountpoint": "/srv/parts" }),
+    ));
+    assert!(cause.to_string().contains("a table of partitions"), "{cause}");
+
+    // What a server exports, as far as it can be told without one.
+    let shared = mount(
+        "shared",
+        json!({ "type": "nfs", "mountpoint": "/shared", "export_path": "/mnt/exports" }),
+    );
+    let report = live
+        .runner(true)
+        .run(&shared.with("address", "10.0.0.4"))
+        .unwrap();
+    assert_eq!(
+        report.changes.last().unwrap(),
+        "mount 10.0.0.4:/mnt/exports to /shared"
+    );
+    let cause = live.fails(&mount("x", json!({ "luns": [7] })));
+    assert!(cause.to_string().contains("no disk with the LUN 7"), "{cause}");
+    let cause = live.fails(&mount("x", json!({ "type": "nfs", "export_path": "/x" })));
+    assert!(cause.to_string().contains("no `address`"), "{cause}");
+    let cause = live.fails(&mount("x", json!({ "devices": ["/etc/passwd"] })));
+    assert!(cause.to_string().contains("no device `/etc/passwd`"), "{cause}");
+    let cause = live.fails(&mount(
+        "x",
+        json!({ "devices": ["/dev/null"], "encryption": { "bits": 256 } }),
+    ));
+    assert_eq!(cause.exception(), "Chef::Exceptions::UnsupportedPlatform");
+    let cause = live.fails(&mount(
+        "x",
+        json!({ "type": "lustre", "address": "10.0.0.4", "export_path": "tcp:/l" }),
+    ));
+    assert!(cause.to_string().contains("mount.lustre"), "{cause}");
 }

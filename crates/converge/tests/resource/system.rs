@@ -262,3 +262,33 @@ fn what_needs_the_running_system_says_so() {
         assert!(error.to_string().contains("needs the running system"), "{error}");
     }
 }
+
+#[test]
+fn exports_stand_in_files_of_their_own() {
+    let scratch = Scratch::new();
+    let export = |configuration: serde_json::Value| {
+        Request::new("cyclecloud_export", "shared").with("configuration", configuration)
+    };
+    let section = json!({ "type": "nfs", "export_path": "/shared", "network": "10.0.0.0/8", "options": "no_wdelay", "mode": "0755" });
+    scratch.law(&export(section));
+    let file = "/etc/exports.d/cyclecloud-shared.exports";
+    assert_eq!(
+        scratch.read(file),
+        "/shared 10.0.0.0/8(rw,sync,no_root_squash,no_wdelay)\n"
+    );
+    assert_eq!(scratch.mode("/shared"), 0o755);
+    let section =
+        json!({ "export_path": "/shared", "writable": "false", "sync": false, "options": ["root_squash"] });
+    scratch.law(&export(section));
+    assert_eq!(scratch.read(file), "/shared *(ro,async,root_squash)\n");
+    scratch.law(&export(json!({ "disabled": true })));
+    assert!(!scratch.path(file).exists());
+    for section in [
+        json!({}),
+        json!({ "export_path": "x" }),
+        json!({ "type": "samba", "export_path": "/x" }),
+    ] {
+        let error = scratch.run(&export(section)).unwrap_err();
+        assert_eq!(error.property.as_deref(), Some("configuration"), "{error}");
+    }
+}

@@ -8,7 +8,7 @@ mod security;
 pub(crate) use backup::backup;
 pub(crate) use content::{Content, bring, edit, manage, metadata, remove, sum_of_file};
 pub(crate) use diff::unified;
-pub(crate) use security::{Security, mode_of};
+pub(crate) use security::{Security, mode_of, parse_mode};
 
 use sha2::{Digest, Sha256};
 

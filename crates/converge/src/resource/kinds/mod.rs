@@ -2,6 +2,7 @@
 
 mod archive;
 mod cron;
+mod cyclecloud;
 mod directory;
 mod execute;
 mod file;
@@ -38,6 +39,8 @@ pub(crate) const ALL: &[&Definition] = &[
     &archive::ARK,
     &cron::CRON,
     &cron::CRON_D,
+    &cyclecloud::EXPORT,
+    &cyclecloud::MOUNT,
     &directory::DIRECTORY,
     &execute::BASH,
     &execute::CSH,

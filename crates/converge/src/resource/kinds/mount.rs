@@ -222,7 +222,17 @@ fn is_mounted(act: &Act<'_>, entry: &Entry) -> bool {
         _ => entry.device.clone(),
     };
     let same = |a: &str, b: &str| a.trim_end_matches('/') == b.trim_end_matches('/');
-    let target = act.machine.target(&link);
+    // Without udev there are no links, but the device can be asked for what is on it.
+    let target = match entry.device.split_once('=') {
+        Some(("LABEL" | "UUID", _)) if !act.machine.exists(&link) => {
+            let found = act
+                .ask(&["findfs", &entry.device])
+                .map(|output| output.text)
+                .unwrap_or_default();
+            act.machine.target(found.trim())
+        }
+        _ => act.machine.target(&link),
+    };
     binds || same(&device, &entry.device) || target == act.machine.target(&device)
 }
 
