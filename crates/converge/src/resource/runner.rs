@@ -135,8 +135,16 @@ pub(crate) fn perform(
             .flat_map(|kind| kind.provides)
             .map(|provides| provides.name);
         let closest = catalogue::closest(&request.kind, names);
-        let cause = Cause::UnknownKind { closest };
-        let action = request.action.as_deref().unwrap_or("nothing");
+        let cause = if closest == Some(request.kind.as_str()) {
+            let platform = match options.platform.name.as_str() {
+                "" => "a platform that is not known",
+                name => name,
+            };
+            Cause::Unsupported(format!("`{}` cannot be had on {platform}", request.kind))
+        } else {
+            Cause::UnknownKind { closest }
+        };
+        let action = request.action.as_deref().unwrap_or_default();
         return Err(error(request, action, Failure::from(cause)));
     };
     let kind = &definition.kind;

@@ -257,7 +257,7 @@ fn what_is_wrong_is_named_with_what_was_meant() {
     let said = |request: Request| scratch.run(&request).unwrap_err().to_string();
     assert_eq!(
         said(Request::new("fiel", "/x")),
-        "fiel[/x] action : there is no such resource; did you mean `file`?"
+        "fiel[/x]: there is no such resource; did you mean `file`?"
     );
     assert_eq!(
         said(file("/x").action("craete")),
