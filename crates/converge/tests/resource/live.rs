@@ -552,6 +552,28 @@ fn mounts_and_kernel_settings() {
 }
 
 #[test]
+fn files_to_swap_to() {
+    if !in_booted_machine("live::files_to_swap_to") {
+        return;
+    }
+    let live = Live::new();
+    // Where there can be one: not on what is above other file systems.
+    let disk = Loop::new("/var/tmp/disk", 32);
+    said(&format!("mkfs.ext4 -q {0} && mount {0} /srv", disk.0));
+    let swap = |action: &str| request("swap_file", "/srv/swap file", action);
+    let request = swap("create").with("size", 4).with("persist", true);
+    live.law(&request);
+    assert_eq!(said("stat -c '%a %s' '/srv/swap file'"), "600 4194304");
+    assert!(said("cat /proc/swaps").contains("/srv/swap\\040file"));
+    assert!(said("cat /etc/fstab").contains("/srv/swap\\040file swap swap defaults 0 0"));
+    live.law(&swap("remove"));
+    assert!(!Path::new("/srv/swap file").exists());
+    assert!(!said("cat /etc/fstab").contains("swap"));
+    let cause = live.fails(&swap("create").with("size", 0));
+    assert!(cause.to_string().contains("above 0"), "{cause}");
+}
+
+#[test]
 fn names_times_and_languages() {
     if !in_booted_machine("live::names_times_and_languages") {
         return;

@@ -120,6 +120,15 @@ fn apt_repository(act: &mut Act<'_>) -> Result<(), Failure> {
     };
     let key = key(act, &name, personal.as_ref())?;
     let distribution = match act.value("distribution") {
+        // It was said that there is none: the repository is flat.
+        _ if act
+            .request
+            .properties
+            .get("distribution")
+            .is_some_and(Value::is_null) =>
+        {
+            None
+        }
         Some(Value::Bool(_)) => None,
         Some(value) => text_of(&value),
         None => codename(act),
