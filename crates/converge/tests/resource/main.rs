@@ -9,6 +9,7 @@
 mod anything;
 mod archives;
 mod commands;
+mod crash;
 mod files;
 mod folders;
 mod law;

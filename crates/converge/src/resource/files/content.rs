@@ -328,6 +328,7 @@ fn write(
             .set_permissions(Permissions::from_mode(mode))
             .map_err(Cause::io("change the mode of", path))?;
     }
+    durable::failpoint::reached("staged");
     verify(act, staged.path())?;
     if in_place && now.is_some() {
         return overwrite(staged, path, security);
@@ -340,7 +341,10 @@ fn write(
     written.entry(has.dev()).or_insert_with(|| folder.to_owned());
     drop(written);
     match staged.persist(path) {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            durable::failpoint::reached("in its place");
+            Ok(())
+        }
         // A file that is a mount of its own, as in containers, cannot be replaced.
         Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => {
             overwrite(error.file, path, security)

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
-use super::{Definition, directory};
+use super::Definition;
 use crate::resource::act::Act;
 use crate::resource::catalogue::{Default, Kind, Property, Provides, Type};
 use crate::resource::error::{Cause, Failure};
@@ -337,13 +337,60 @@ fn archive_file(act: &mut Act<'_>) -> Result<(), Failure> {
         Some(Value::String(text)) => text == "auto" || text == "true",
         _ => false,
     };
-    let extracts = !exists || (overwrites && differs(act, &path, &folder, strip)?);
-    if !exists {
-        directory::make(act, &folder, security, true)?;
-    }
     let (from, to) = (act.machine.seen(&path), act.machine.seen(&folder));
-    if extracts && act.will(format!("extract {} to {}", from.display(), to.display())) {
-        extract(act, &path, &folder, strip, security)?;
+    let sentence = format!("extract {} to {}", from.display(), to.display());
+    if exists {
+        if overwrites && differs(act, &path, &folder, strip)? && act.will(sentence) {
+            extract(act, &path, &folder, strip, security)?;
+        }
+        return Ok(());
+    }
+    if folder.symlink_metadata().is_ok() {
+        return Err(Cause::Type {
+            path: to,
+            what: "no directory",
+            wanted: "a directory",
+        }
+        .into());
+    }
+    let mut sentences = vec![format!("create new directory {}", to.display())];
+    sentences.extend(security.changes(act, None));
+    sentences.push(sentence);
+    if act.will_all(sentences) {
+        extract_whole(act, &path, &folder, strip, security)?;
     }
     Ok(())
+}
+
+/// Unpacks an archive into a folder that appears with all that is in it: half of it would look like all of it the next
+/// time. An empty folder may be there.
+pub(super) fn extract_whole(
+    act: &Act<'_>,
+    path: &Path,
+    folder: &Path,
+    strip: usize,
+    security: Security,
+) -> Result<(), Failure> {
+    let above = folder.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(above).map_err(Cause::io("create", above))?;
+    let scratch = tempfile::Builder::new()
+        .prefix(".chef-")
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir_in(above)
+        .map_err(Cause::io("create a folder in", above))?;
+    extract(act, path, scratch.path(), strip, security)?;
+    security.apply(scratch.path())?;
+    durable::failpoint::reached("unpacked");
+    match fs::rename(scratch.path(), folder) {
+        Ok(()) => {
+            // It has another name now, and nothing is to be removed.
+            let _ = scratch.keep();
+            Ok(())
+        }
+        // A folder that something is mounted on cannot be replaced.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            extract(act, path, folder, strip, security)
+        }
+        Err(error) => Err(Cause::io("create", folder)(error).into()),
+    }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::Definition;
-use super::archive::{extract, number};
+use super::archive::{extract, extract_whole, number};
 use crate::resource::act::Act;
 use crate::resource::catalogue::{Default, Kind, Property, Provides, Type};
 use crate::resource::error::{Cause, Failure};
@@ -195,13 +195,7 @@ fn unpack(act: &mut Act<'_>, url: &str, folder: &Path, security: Security) -> Re
             }
         };
     }
-    fs::create_dir_all(folder).map_err(Cause::io("create", folder))?;
-    if let Err(failure) = extract(act, &archive, folder, strip, security) {
-        // Half of it would look like all of it the next time.
-        let _ = fs::remove_dir_all(folder);
-        return Err(failure);
-    }
-    security.apply(folder)
+    extract_whole(act, &archive, folder, strip, security)
 }
 
 /// A file in a folder by the end of its path.
