@@ -98,6 +98,13 @@ pub(super) async fn messages(
     for envelope in &mut body.messages {
         publish(courier.as_ref(), node_id, envelope).await?;
     }
+    courier.catch_up().await.map_err(|error| {
+        let reason = format!(
+            "what the node said before is not stored yet: {}",
+            terminal::chain(&error)
+        );
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+    })?;
     let batch = body.messages.into_iter().map(|envelope| Incoming {
         node_id: node_id.clone(),
         envelope,
