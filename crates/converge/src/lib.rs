@@ -20,6 +20,7 @@ mod plan;
 mod preview;
 mod recipes;
 mod report;
+pub mod resource;
 mod script;
 mod scripts;
 mod session;

@@ -1,0 +1,5 @@
+//! Packages.
+
+/// What is installed.
+#[derive(Debug, Default)]
+pub(crate) struct Cache;

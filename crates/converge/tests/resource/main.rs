@@ -1,0 +1,10 @@
+//! Resources, applied in a scratch root as a normal user, and the law of all of them.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what cannot be set up is a failed test"
+)]
+
+mod files;
+mod law;
