@@ -4,7 +4,8 @@
 set -uo pipefail
 
 declare -A package=([cc]="gcc libc6-dev" [python3]="python3" [venv]="python3 python3-venv" [make]="make" [tcsh]="tcsh" [rsync]="rsync"
-  [npm]="nodejs npm" [ohai]="ohai iproute2" [mmdebstrap]="mmdebstrap debian-archive-keyring")
+  [npm]="nodejs npm" [ohai]="ohai iproute2" [mmdebstrap]="mmdebstrap debian-archive-keyring"
+  [systemd-nspawn]="systemd-container" [nsenter]="util-linux" [script]="bsdutils" [pgrep]="procps")
 there() {
   case $1 in
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;; # Debian splits it from python3

@@ -60,6 +60,7 @@ const AT_ROOT: &[&str] = &["benches", "xtask"];
 /// What tests may use beside the arrows of their crate.
 const FOR_TESTS: &[(&str, &[&str])] = &[
     ("it", &["protocol", "testkit"]),
+    ("converge", &["testkit"]),
     ("facts", &["testkit"]),
     ("link", &["broker"]),
     ("locker", &["testkit"]),

@@ -10,6 +10,7 @@
     reason = "a failure here is a failed test"
 )]
 
+mod booted;
 mod emulator;
 mod http;
 mod metadata;
@@ -18,6 +19,7 @@ mod projects;
 mod site;
 mod wait;
 
+pub use booted::in_booted_machine;
 pub use emulator::{AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS, Azure, Gcs, S3, S3_KEY_ID, S3_SECRET};
 pub use http::{Answer, get, request};
 pub use metadata::{Cloud, FakeMetadata, Mood, azure_document, refusing_url};

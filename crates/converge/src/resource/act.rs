@@ -8,7 +8,7 @@ use super::catalogue::{Default, Kind};
 use super::error::{Cause, Failure};
 use super::machine::Machine;
 use super::request::{Report, Request};
-use super::runner::{Options, Shared};
+use super::runner::{Options, Shared, perform};
 
 /// What a resource gets to do its work: the request, the machine, and the report to write.
 pub(crate) struct Act<'a> {
@@ -67,13 +67,27 @@ impl<'a> Act<'a> {
     }
 
     /// Under dry run what an earlier resource would have made is not there: that is no failure then, but a warning.
-    pub(crate) fn assume(&mut self, cause: Cause) -> Result<(), Failure> {
+    pub(crate) fn assume(&mut self, failure: impl Into<Failure>) -> Result<(), Failure> {
+        let failure = failure.into();
         if !self.options.dry_run {
-            return Err(cause.into());
+            return Err(failure);
         }
+        let cause = failure.cause;
         self.warn(format!(
             "assuming that an earlier resource would have helped: {cause}"
         ));
+        Ok(())
+    }
+
+    /// Does what another request asks, as a part of this one.
+    pub(crate) fn apply(&mut self, request: &Request) -> Result<(), Failure> {
+        let report = perform(request, self.machine, self.options, self.shared).map_err(Cause::Within)?;
+        self.report.updated |= report.updated;
+        self.report.changes.extend(report.changes);
+        self.report.warnings.extend(report.warnings);
+        if let Some(diff) = report.diff {
+            self.report.diff.get_or_insert_default().push_str(&diff);
+        }
         Ok(())
     }
 

@@ -138,6 +138,9 @@ pub enum Cause {
     /// This machine cannot do it.
     #[error("{0}")]
     Unsupported(String),
+    /// A resource that is a part of this one could not be made so.
+    #[error("{0}")]
+    Within(Box<ResourceError>),
 }
 
 trait SourceText {
@@ -204,6 +207,7 @@ impl Cause {
             Self::Http { .. } => "Net::HTTPServerException",
             Self::Package(_) => "Chef::Exceptions::Package",
             Self::Service(_) => "Chef::Exceptions::Service",
+            Self::Within(error) => error.cause.exception(),
             Self::Unsupported(_) => "Chef::Exceptions::UnsupportedPlatform",
         }
     }

@@ -12,6 +12,7 @@ mod act;
 mod catalogue;
 mod error;
 mod files;
+mod http;
 mod kinds;
 mod machine;
 mod programs;

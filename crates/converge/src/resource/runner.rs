@@ -87,7 +87,7 @@ impl Options {
 /// What one request found out that others need not find out again.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// The `systemd` units were changed since it read them.
+    /// Which packages are installed.
     pub(crate) packages: Mutex<crate::resource::kinds::package::Cache>,
 }
 
@@ -118,45 +118,54 @@ impl Runner {
     ///
     /// # Errors
     /// With the resource, the action, the property if one is to blame, and the cause. What was changed before stays so.
-    pub fn run(&self, request: &Request) -> Result<Report, ResourceError> {
-        let platform = &self.options.platform;
-        let Some(definition) = catalogue::definition(&request.kind, platform) else {
-            let names = catalogue::catalogue()
-                .flat_map(|kind| kind.provides)
-                .map(|provides| provides.name);
-            let closest = catalogue::closest(&request.kind, names);
-            let cause = Cause::UnknownKind { closest };
-            return Err(self.error(request, "", Failure::from(cause)));
-        };
-        let kind = &definition.kind;
-        let action = request.action.as_deref().unwrap_or(kind.default_action);
-        if action == "nothing" {
-            return Ok(Report::default());
-        }
-        let failed = |failure| self.error(request, action, failure);
-        if !kind.actions.contains(&action) {
-            let closest = catalogue::closest(action, kind.actions.iter().copied());
-            return Err(failed(Failure::from(Cause::UnknownAction { closest })));
-        }
-        if let Err((property, cause)) = check(kind, action, request) {
-            return Err(ResourceError {
-                property: Some(property),
-                ..failed(Failure::from(cause))
-            });
-        }
-        let mut act = Act::new(request, kind, action, &self.machine, &self.options, &self.shared);
-        (definition.run)(&mut act).map_err(failed)?;
-        Ok(act.into_report())
+    pub fn run(&self, request: &Request) -> Result<Report, Box<ResourceError>> {
+        perform(request, &self.machine, &self.options, &self.shared)
     }
+}
 
-    fn error(&self, request: &Request, action: &str, failure: Failure) -> ResourceError {
-        ResourceError {
-            resource: format!("{}[{}]", request.kind, request.name),
-            action: action.to_owned(),
-            property: failure.property.map(str::to_owned),
-            cause: failure.cause,
-        }
+/// Does what a request asks.
+pub(crate) fn perform(
+    request: &Request,
+    machine: &Machine,
+    options: &Options,
+    shared: &Shared,
+) -> Result<Report, Box<ResourceError>> {
+    let Some(definition) = catalogue::definition(&request.kind, &options.platform) else {
+        let names = catalogue::catalogue()
+            .flat_map(|kind| kind.provides)
+            .map(|provides| provides.name);
+        let closest = catalogue::closest(&request.kind, names);
+        let cause = Cause::UnknownKind { closest };
+        let action = request.action.as_deref().unwrap_or("nothing");
+        return Err(error(request, action, Failure::from(cause)));
+    };
+    let kind = &definition.kind;
+    let action = request.action.as_deref().unwrap_or(kind.default_action);
+    if action == "nothing" {
+        return Ok(Report::default());
     }
+    let failed = |failure| error(request, action, failure);
+    if !kind.actions.contains(&action) {
+        let closest = catalogue::closest(action, kind.actions.iter().copied());
+        return Err(failed(Failure::from(Cause::UnknownAction { closest })));
+    }
+    if let Err((property, cause)) = check(kind, action, request) {
+        let mut error = failed(Failure::from(cause));
+        error.property = Some(property);
+        return Err(error);
+    }
+    let mut act = Act::new(request, kind, action, machine, options, shared);
+    (definition.run)(&mut act).map_err(failed)?;
+    Ok(act.into_report())
+}
+
+fn error(request: &Request, action: &str, failure: Failure) -> Box<ResourceError> {
+    Box::new(ResourceError {
+        resource: format!("{}[{}]", request.kind, request.name),
+        action: action.to_owned(),
+        property: failure.property.map(str::to_owned),
+        cause: failure.cause,
+    })
 }
 
 /// Whether all properties are known and have values that they take.

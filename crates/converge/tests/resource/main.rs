@@ -6,5 +6,13 @@
     reason = "what cannot be set up is a failed test"
 )]
 
+mod archives;
+mod commands;
 mod files;
+mod folders;
 mod law;
+mod lines;
+mod live;
+mod remote;
+mod repositories;
+mod system;

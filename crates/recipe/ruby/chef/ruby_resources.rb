@@ -4,12 +4,7 @@
 class Chef
   class Resource
     # Runs a block.
-    class RubyBlock < Resource
-      provides :ruby_block
-      allowed_actions :run, :create
-      default_action :run
-      property :block_name, String, name_property: true
-
+    class RubyBlock
       def block(&block) = block ? @block = block : @block
 
       class Actions < Provider
@@ -33,34 +28,6 @@ class Chef
         def action_run = Chef.run_context.defer(new_resource)
       end
       self.provider_class = Actions
-    end
-
-    # Stops in a debugger in Chef's shell; nothing elsewhere.
-    class Breakpoint < Resource
-      provides :breakpoint
-      allowed_actions :break
-      default_action :break
-      def self.anonymous_allowed? = true
-      def self.name_of(name) = name ? name.to_s : Chef.line_of_caller
-
-      class Actions < Provider
-        def action_break = nil
-      end
-      self.provider_class = Actions
-    end
-
-    # Passes notifications on.
-    unless const_defined?(:NotifyGroup, false)
-      class NotifyGroup < Resource
-        provides :notify_group
-        allowed_actions :run
-        default_action :run
-
-        class Actions < Provider
-          def action_run = new_resource.updated_by_last_action(true)
-        end
-        self.provider_class = Actions
-      end
     end
 
     # A line in the log of the node, which the server shows.

@@ -15,7 +15,10 @@ const KEPT: usize = 5;
 /// Keeps a copy of a file that is about to change: `FOLDER/whole/path.chef-20240131235959.123456`. Of many the newest
 /// are kept, as many as `backup` says; with `false` or 0 none is made.
 pub(crate) fn backup(act: &Act<'_>, file: &Path) -> Result<(), Failure> {
-    let kept = match act.kind.property("backup").and_then(|_| act.value("backup")) {
+    let property = ["backup", "files_backup"]
+        .into_iter()
+        .find(|name| act.kind.property(name).is_some());
+    let kept = match property.and_then(|name| act.value(name)) {
         Some(Value::Bool(false)) => 0,
         Some(Value::Number(number)) => number.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
         _ => KEPT,

@@ -155,16 +155,20 @@ pub(crate) fn manage(act: &mut Act<'_>, content: Content<'_>, keep: bool) -> Res
     )
 }
 
-/// Brings the text of a file, found where `path` says, to another one, and keeps a backup. What reads a file,
-/// changes some lines and writes it back ends here.
-pub(crate) fn replace_text(
+/// Brings the file at a place to a content, an owner and a mode.
+pub(crate) fn bring(
     act: &mut Act<'_>,
     path: &Path,
-    text: &str,
+    content: Content<'_>,
     security: Security,
 ) -> Result<(), Failure> {
     let now = metadata(path)?;
-    put(act, path, now.as_ref(), Content::Bytes(text.as_bytes()), security)
+    if let Some(what) = now.as_ref().and_then(other_than_file) {
+        let path = act.machine.seen(path);
+        let wanted = "a file";
+        return Err(Cause::Type { path, what, wanted }.into());
+    }
+    put(act, path, now.as_ref(), content, security)
 }
 
 /// Reads the text of a file, which may be missing, and brings it to what `change` makes of it.
@@ -184,7 +188,7 @@ pub(crate) fn edit(
     if new == text {
         return Ok(());
     }
-    replace_text(act, path, &new, security)
+    bring(act, path, Content::Bytes(new.as_bytes()), security)
 }
 
 fn put(
@@ -211,11 +215,12 @@ fn put(
             }
         });
         if !matches!(content, Content::Any) {
-            act.report.diff = Some(if act.is_sensitive() {
+            let diff = if act.is_sensitive() {
                 "(suppressed sensitive resource)".to_owned()
             } else {
                 unified(&seen.display().to_string(), &old, &new)
-            });
+            };
+            act.report.diff.get_or_insert_default().push_str(&diff);
         }
     }
     sentences.extend(security.changes(act, now));

@@ -6,7 +6,7 @@ mod diff;
 mod security;
 
 pub(crate) use backup::backup;
-pub(crate) use content::{Content, edit, manage, remove, replace_text};
+pub(crate) use content::{Content, bring, edit, manage, metadata, remove, sum_of_file};
 pub(crate) use diff::unified;
 pub(crate) use security::{Security, mode_of, parse_mode};
 

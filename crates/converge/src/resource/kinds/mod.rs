@@ -1,8 +1,27 @@
 //! The kinds, one file for each family.
 
+mod archive;
+mod cron;
+mod cyclecloud;
+mod directory;
+mod execute;
 mod file;
+mod git;
+mod group;
+mod line;
+mod link;
 mod log;
+mod mount;
 pub(crate) mod package;
+mod remote;
+mod remote_directory;
+mod repository;
+mod route;
+mod service;
+mod signals;
+mod system;
+mod systemd_unit;
+mod user;
 
 use super::act::Act;
 use super::catalogue::Kind;
@@ -15,4 +34,69 @@ pub(crate) struct Definition {
 }
 
 /// All of them.
-pub(crate) const ALL: &[&Definition] = &[&file::FILE, &file::COOKBOOK_FILE, &file::TEMPLATE, &log::LOG];
+pub(crate) const ALL: &[&Definition] = &[
+    &archive::ARCHIVE_FILE,
+    &archive::ARK,
+    &cron::CRON,
+    &cron::CRON_D,
+    &cyclecloud::EXPORT,
+    &cyclecloud::MOUNT,
+    &directory::DIRECTORY,
+    &execute::BASH,
+    &execute::CSH,
+    &execute::EXECUTE,
+    &execute::KSH,
+    &execute::PERL,
+    &execute::POWERSHELL_SCRIPT,
+    &execute::PYTHON,
+    &execute::RUBY,
+    &execute::SCRIPT,
+    &execute::SH,
+    &file::COOKBOOK_FILE,
+    &file::FILE,
+    &file::TEMPLATE,
+    &git::GIT,
+    &group::GROUP,
+    &line::ADD_TO_LIST,
+    &line::APPEND_IF_NO_LINE,
+    &line::DELETE_FROM_LIST,
+    &line::DELETE_LINES,
+    &line::FILTER_LINES,
+    &line::REPLACE_OR_ADD,
+    &link::LINK,
+    &log::LOG,
+    &mount::MOUNT,
+    &mount::SWAP_FILE,
+    &package::APT_PACKAGE,
+    &package::CHEF_GEM,
+    &package::DNF_PACKAGE,
+    &package::DPKG_PACKAGE,
+    &package::GEM_PACKAGE,
+    &package::PYTHON_PACKAGE,
+    &package::RPM_PACKAGE,
+    &package::YUM_PACKAGE,
+    &package::ZYPPER_PACKAGE,
+    &remote::HTTP_REQUEST,
+    &remote::REMOTE_FILE,
+    &remote_directory::REMOTE_DIRECTORY,
+    &repository::APT_PREFERENCE,
+    &repository::APT_REPOSITORY,
+    &repository::APT_UPDATE,
+    &repository::YUM_REPOSITORY,
+    &repository::ZYPPER_REPOSITORY,
+    &route::ROUTE,
+    &service::SERVICE,
+    &signals::BREAKPOINT,
+    &signals::NOTIFY_GROUP,
+    &signals::OHAI,
+    &signals::REBOOT,
+    &signals::RUBY_BLOCK,
+    &system::HOSTNAME,
+    &system::KERNEL_MODULE,
+    &system::LOCALE,
+    &system::SELINUX_STATE,
+    &system::SYSCTL,
+    &system::TIMEZONE,
+    &systemd_unit::SYSTEMD_UNIT,
+    &user::USER,
+];

@@ -1,0 +1,159 @@
+//! `cyclecloud_mount`: one section of `cyclecloud.mounts`.
+
+use std::path::Path;
+
+use super::{Section, disks, need_program};
+use crate::resource::act::Act;
+use crate::resource::catalogue::{Kind, Property, Provides};
+use crate::resource::error::{Cause, Failure};
+use crate::resource::files::{Security, parse_mode};
+use crate::resource::kinds::Definition;
+use crate::resource::request::Request;
+
+pub(in crate::resource::kinds) const MOUNT: Definition = Definition {
+    kind: Kind::new(
+        "cyclecloud_mount",
+        &[Provides::everywhere("cyclecloud_mount")],
+        &["mount", "umount"],
+        &[
+            Property::named("mount_name"),
+            Property::hash("configuration").required(),
+            // The host that exports, if the section names none: whoever knows the cluster finds it.
+            Property::string("address"),
+        ],
+    ),
+    run,
+};
+
+/// A machine must boot when a server or a disk is gone.
+const OPTIONS: [&str; 2] = ["defaults", "nofail"];
+
+/// Types of file systems that are the kernel's, not of a disk or a server.
+const VIRTUAL: [&str; 2] = ["tmpfs", "ramfs"];
+
+fn run(act: &mut Act<'_>) -> Result<(), Failure> {
+    act.need_live()?;
+    let section = Section::of(act);
+    if section.flag("disabled", false) {
+        return Ok(());
+    }
+    let kind = section.text("type").unwrap_or_default().to_ascii_lowercase();
+    let point = mount_point(act, &section, &kind)?;
+    if act.action == "umount" {
+        for action in ["umount", "disable"] {
+            act.apply(&Request::new("mount", point.as_str()).action(action))?;
+        }
+        return Ok(());
+    }
+    let mut options: Vec<String> = OPTIONS.map(str::to_owned).into();
+    let (device, fstype, device_type) = if VIRTUAL.contains(&kind.as_str()) {
+        if let Some(size) = section.text("size") {
+            options.push(format!("size={size}"));
+        }
+        (kind.clone(), kind.clone(), "device")
+    } else if kind.is_empty() || section.has("devices") || section.has("luns") {
+        let fstype = section.text("fs_type").unwrap_or_else(|| "ext4".to_owned());
+        match disks::prepare(act, &section, &fstype)? {
+            Some(uuid) => (uuid, fstype, "uuid"),
+            // Under dry run there is no file system yet.
+            None => ("to be made".to_owned(), fstype, "uuid"),
+        }
+    } else {
+        options.push("_netdev".to_owned());
+        (remote(act, &section, &kind, &point)?, kind.clone(), "device")
+    };
+    options.extend(
+        section
+            .list("options")
+            .into_iter()
+            .filter(|option| option != "defaults"),
+    );
+    let folder = Request::new("directory", point.as_str()).with("recursive", true);
+    if !Path::new(&point).is_dir() {
+        act.apply(&folder)?;
+    }
+    for action in ["enable", "mount"] {
+        let mount = Request::new("mount", point.as_str())
+            .action(action)
+            .with("device", device.as_str())
+            .with("device_type", device_type)
+            .with("fstype", fstype.as_str())
+            .with("options", options.clone())
+            .with("pass", 0);
+        act.apply(&mount)?;
+    }
+    owners(act, &section, &point)
+}
+
+fn mount_point(act: &Act<'_>, section: &Section, kind: &str) -> Result<String, Failure> {
+    let name = act.need("mount_name")?;
+    let point = section
+        .text("mountpoint")
+        .or_else(|| section.text("export_path").filter(|_| kind == "nfs"));
+    let point = point.unwrap_or_else(|| format!("/media/{name}"));
+    if !point.starts_with('/') {
+        let why = format!("the mount point `{point}` is not an absolute path");
+        return Err(Failure::invalid("configuration", why));
+    }
+    Ok(point)
+}
+
+/// What a server exports, as mount(8) wants it, with the program that mounts it.
+fn remote(act: &mut Act<'_>, section: &Section, kind: &str, point: &str) -> Result<String, Failure> {
+    let address = section.text("address").or_else(|| act.text("address"));
+    let Some(address) = address else {
+        let why = "it has no `address`, and no host of the cluster that exports it is known";
+        return Err(Failure::invalid("configuration", why));
+    };
+    let path = section.text("export_path").unwrap_or_else(|| point.to_owned());
+    match kind {
+        "nfs" | "nfs4" => need_program(act, "mount.nfs", "nfs-common", "nfs-utils")?,
+        "cifs" => need_program(act, "mount.cifs", "cifs-utils", "cifs-utils")?,
+        _ => {
+            let helper = format!("mount.{kind}");
+            let known = act.machine.read("/proc/filesystems").unwrap_or_default();
+            let is_known = known
+                .lines()
+                .any(|line| line.split_whitespace().last() == Some(kind));
+            if !is_known && !act.has(&helper) {
+                let why = format!("this machine can mount no `{kind}`: there is no `{helper}`");
+                act.assume(Cause::Unsupported(why))?;
+            }
+        }
+    }
+    Ok(match kind {
+        "cifs" => format!("//{address}/{}", path.trim_start_matches('/')),
+        // With the network that leads there: `10.0.0.4@tcp:/lustrefs`.
+        "lustre" if !path.starts_with('/') => format!("{address}@{path}"),
+        "lustre" => format!("{address}@tcp:{path}"),
+        _ => format!("{address}:{path}"),
+    })
+}
+
+/// The owner and mode of what is mounted.
+fn owners(act: &mut Act<'_>, section: &Section, point: &str) -> Result<(), Failure> {
+    let mode = match section.text("permissions").or_else(|| section.text("mode")) {
+        Some(text) => {
+            let mode = parse_mode(&text.as_str().into());
+            Some(mode.ok_or_else(|| Failure::invalid("configuration", format!("`{text}` is no file mode")))?)
+        }
+        None => None,
+    };
+    let uid = section
+        .text("owner")
+        .map(|owner| act.machine.uid(&owner))
+        .transpose();
+    let gid = section
+        .text("group")
+        .map(|group| act.machine.gid(&group))
+        .transpose();
+    let (uid, gid) = match (uid, gid) {
+        (Ok(uid), Ok(gid)) => (uid, gid),
+        (Err(cause), _) | (_, Err(cause)) => return act.assume(cause),
+    };
+    let security = Security { mode, uid, gid };
+    if security != Security::default() && Path::new(point).is_dir() {
+        security.bring(act, Path::new(point))?;
+    }
+    Ok(())
+}

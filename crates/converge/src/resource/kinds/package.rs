@@ -1,5 +1,0 @@
-//! Packages.
-
-/// What is installed.
-#[derive(Debug, Default)]
-pub(crate) struct Cache;
