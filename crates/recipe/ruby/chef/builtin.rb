@@ -110,7 +110,8 @@ class Chef
       sent, bytes = prepare(action, sent, bytes)
       sent[:sensitive] = true if sensitive
       name = @name.is_a?(String) ? @name : @name.to_s
-      answer, output = Jetpack.call('apply', [self.class.kind_name, name, action, sent, Runner.depth, Runner.dry_run?, declared_key], bytes || (self.class.body && bytes))
+      answer, output = Jetpack.call('apply', [self.class.kind_name, name, action, sent, Runner.depth, Runner.dry_run?, declared_key,
+                                      source_line, recipe_key], bytes || (self.class.body && bytes))
       answer = answer.is_a?(Array) && output.nil? ? answer[0] : answer
       @updated = true if answer['updated']
       applied(answer['result'])

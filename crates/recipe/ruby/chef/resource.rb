@@ -197,6 +197,7 @@ class Chef
 
     def evaluate(&block) = instance_exec(&block)
     def resource_name = self.class.resource_name || declared_type
+    def recipe_key = "#{cookbook_name}::#{recipe_name}"
     def declared_key = "#{declared_type || resource_name}[#{name}]"
     def to_s = declared_key
     def inspect = "<#{self}>"

@@ -84,7 +84,7 @@ class Chef
       end
 
       def in_ruby(resource, action)
-        Jetpack.call('begin', [@depth, resource.declared_key, action, resource.source_line])
+        Jetpack.call('begin', [@depth, resource.declared_key, action, resource.source_line, resource.recipe_key])
         started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
         @depth += 1
         begin
@@ -137,7 +137,7 @@ class Chef
       end
 
       def skipped(resource, action, why)
-        Jetpack.call('skipped', [@depth, resource.declared_key, action, why.to_s])
+        Jetpack.call('skipped', [@depth, resource.declared_key, action, why.to_s, resource.recipe_key])
         nil
       end
 
@@ -150,11 +150,14 @@ class Chef
       def same?(error) = @failed_error.equal?(error)
 
       # Something else wants to act first if this one would change anything.
-      def before_notices(resource, _action)
+      def before_notices(resource, action)
         notices = Chef.run_context.notices(resource, [:before])
         return if notices.empty?
 
-        pretend { Jetpack.call('quiet', true) && perform(resource, _action) }
+        pretend do
+          Jetpack.call('quiet', true)
+          perform(resource, action)
+        end
         Jetpack.call('quiet', false)
         would = resource.updated
         resource.updated = false
