@@ -65,7 +65,10 @@ fn prelude(root: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
 fn collect(folder: &Path, name: &str, files: &mut Vec<(String, Vec<u8>)>) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
         let path = entry?.path();
-        let own = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let own = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let name = format!("{name}/{own}");
         if path.is_dir() {
             collect(&path, &name, files)?;
@@ -107,7 +110,15 @@ fn fetch(root: &Path, folder: &Path, lock: &[u8]) -> anyhow::Result<PathBuf> {
     let hint = "install npm (Debian: `apt install npm`) and let it reach its registry; without recipes: \
                 `cargo build --package jetpack --no-default-features`";
     let output = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--prefix"])
+        .args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel",
+            "error",
+            "--prefix",
+        ])
         .arg(&npm)
         .output()
         .context("cannot run npm, which fetches Ruby")

@@ -351,6 +351,16 @@ impl Home {
         self.run().join("cluster-init")
     }
 
+    /// What recipes have done, as Chef says it.
+    pub fn chef_client_log(&self) -> PathBuf {
+        self.logs().join("chef-client.log")
+    }
+
+    /// What recipes keep: backups, downloads, unpacked cookbooks.
+    pub fn chef(&self) -> PathBuf {
+        self.system().join("chef")
+    }
+
     /// Log of the command-line tool and of converges.
     pub fn jetpack_log(&self) -> PathBuf {
         self.logs().join("jetpack.log")

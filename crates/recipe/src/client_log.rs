@@ -105,10 +105,16 @@ impl<W: Write> ClientLog<W> {
                     Some(resource) => text.push_str(&format!("Error executing action on {resource}\n")),
                     None => text.push_str("Recipe Compile Error\n"),
                 }
-                text.push_str(&format!("{rule}\n\n{}\n{}\n", failure.class, "-".repeat(failure.class.len())));
+                text.push_str(&format!(
+                    "{rule}\n\n{}\n{}\n",
+                    failure.class,
+                    "-".repeat(failure.class.len())
+                ));
                 text.push_str(&format!("{}\n", failure.message.trim_end()));
                 if let Some(declared) = &failure.declared {
-                    text.push_str(&format!("\nResource Declaration:\n---------------------\n# In {declared}\n"));
+                    text.push_str(&format!(
+                        "\nResource Declaration:\n---------------------\n# In {declared}\n"
+                    ));
                 }
                 if !failure.backtrace.is_empty() {
                     text.push_str("\nCookbook Trace: (most recent call first)\n----------------------------------------\n");
@@ -189,7 +195,10 @@ impl<W: Write + Send + Sync> Observer for ClientLog<W> {
                 retries,
                 message,
             } => {
-                let text = format!("* {resource} failed (try {attempt} of {}): {message}; retrying", retries + 1);
+                let text = format!(
+                    "* {resource} failed (try {attempt} of {}): {message}; retrying",
+                    retries + 1
+                );
                 self.line(depth + 1, &text);
             }
             Event::Ignored {
@@ -198,7 +207,9 @@ impl<W: Write + Send + Sync> Observer for ClientLog<W> {
                 action,
                 message,
             } => {
-                let text = format!("* {resource} action {action} failed: {message}; ignore_failure is set, continuing");
+                let text = format!(
+                    "* {resource} action {action} failed: {message}; ignore_failure is set, continuing"
+                );
                 self.line(depth + 1, &text);
             }
             Event::Failed(error) => self.failed(error),

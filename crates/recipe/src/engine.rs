@@ -120,6 +120,12 @@ impl Engine {
         done
     }
 
+    /// Whether recipes have deferred blocks.
+    pub fn has_deferred(&self) -> bool {
+        self.eval("Chef.run_context&.root&.deferred? || false")
+            .is_ok_and(|answer| answer == "true")
+    }
+
     fn phase(&self, name: &str) -> Result<(), RecipeError> {
         let answer = self.eval(&format!("Jetpack.phase({name:?})"))?;
         let answer: Answer =
@@ -129,7 +135,9 @@ impl Engine {
             (Some(0), _) | (None, None) => Ok(()),
             (Some(status), failure) => Err(RecipeError::Exit {
                 status,
-                at: failure.and_then(|failure| failure.place).or_else(|| self.shared.at()),
+                at: failure
+                    .and_then(|failure| failure.place)
+                    .or_else(|| self.shared.at()),
             }),
             (None, Some(failure)) => Err(RecipeError::Failed(Box::new(failure))),
         }
@@ -143,7 +151,9 @@ impl Engine {
         let (reply, answer) = channel();
         let gone = || RecipeError::Gone("its thread has ended".to_owned());
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        orders.send(Order::Eval(code.to_owned(), reply)).map_err(|_| gone())?;
+        orders
+            .send(Order::Eval(code.to_owned(), reply))
+            .map_err(|_| gone())?;
         drop(orders);
         answer.recv().map_err(|_| gone())?
     }
@@ -162,7 +172,9 @@ fn serve(
         *deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + limit);
         let mut result = Ok(String::new());
         if !booted {
-            result = vm.eval("Jetpack.boot").map_err(|error| explain(error, shared, limit));
+            result = vm
+                .eval("Jetpack.boot")
+                .map_err(|error| explain(error, shared, limit));
             booted = result.is_ok();
         }
         if result.is_ok() {
@@ -199,7 +211,10 @@ fn explain(error: RubyError, shared: &Shared, limit: Duration) -> RecipeError {
             message,
             backtrace,
         } => RecipeError::Failed(Box::new(Failure {
-            place: backtrace.iter().find(|line| !line.starts_with("/__ruby__/")).cloned(),
+            place: backtrace
+                .iter()
+                .find(|line| !line.starts_with("/__ruby__/"))
+                .cloned(),
             class,
             message,
             backtrace,

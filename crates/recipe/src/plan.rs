@@ -58,7 +58,7 @@ pub struct Surroundings {
 pub struct Limits {
     /// Bytes of memory. More of it raises `NoMemoryError`.
     pub memory: usize,
-    /// How long all recipes of a converge may take, with everything that they start.
+    /// How long recipes may take with everything that they start, and after that the deferred blocks.
     pub time: Duration,
 }
 

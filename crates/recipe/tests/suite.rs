@@ -95,7 +95,18 @@ fn run(case: &Case) -> Result<(), String> {
     };
     let outcome = ruby.run(&list);
     check(case, &outcome, &folder)?;
-    let repeats = ["execute[", "bash[", "sh[", "script[", "ruby_block[", "notify_group[", "log[", "ohai[", "reboot[", "http_request["];
+    let repeats = [
+        "execute[",
+        "bash[",
+        "sh[",
+        "script[",
+        "ruby_block[",
+        "notify_group[",
+        "log[",
+        "ohai[",
+        "reboot[",
+        "http_request[",
+    ];
     if outcome.result.is_ok() && !case.dry && !case.once {
         let again = ruby.run(&list);
         let changed = again.events.iter().find(|event| {
@@ -131,7 +142,11 @@ fn check(case: &Case, outcome: &Outcome, folder: &str) -> Result<(), String> {
         }
         Ok(()) => {}
     }
-    let is_message = |event: &&String| ["Debug: ", "Info: ", "Warn: ", "Error: "].iter().any(|level| event.starts_with(level));
+    let is_message = |event: &&String| {
+        ["Debug: ", "Info: ", "Warn: ", "Error: "]
+            .iter()
+            .any(|level| event.starts_with(level))
+    };
     let events: Vec<&String> = outcome.events.iter().filter(|event| !is_message(event)).collect();
     let all = expected('=');
     if !all.is_empty() && events != all.iter().collect::<Vec<_>>() {
@@ -176,7 +191,10 @@ fn check(case: &Case, outcome: &Outcome, folder: &str) -> Result<(), String> {
 #[test]
 fn recipes_do_what_they_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     let only = std::env::var("JETPACK_TEST_RECIPE").unwrap_or_default();
     let (mut failures, mut count) = (Vec::new(), 0);
@@ -195,5 +213,10 @@ fn recipes_do_what_they_say() {
         }
     }
     println!("{count} recipes");
-    assert!(failures.is_empty(), "{} of {count} fail\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {count} fail\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }

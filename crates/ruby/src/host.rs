@@ -123,7 +123,9 @@ fn text(guest: &mut Guest<'_>, at: u32, length: u32) -> Result<Vec<u8>> {
     let memory = memory(guest)?;
     let bytes = memory.data(&*guest);
     let bytes = bytes.get(at as usize..at as usize + length as usize);
-    Ok(bytes.ok_or_else(|| Error::msg("an address outside the memory"))?.to_vec())
+    Ok(bytes
+        .ok_or_else(|| Error::msg("an address outside the memory"))?
+        .to_vec())
 }
 
 fn set(guest: &mut Guest<'_>, at: u32, bytes: &[u8]) -> Result<()> {
@@ -140,7 +142,9 @@ fn give(guest: &mut Guest<'_>, bytes: &[u8], result: u32) -> Result<()> {
         let allocate = match &guest.data().allocate {
             Some(allocate) => allocate.clone(),
             None => {
-                let export = guest.get_export("cabi_realloc").and_then(wasmtime::Extern::into_func);
+                let export = guest
+                    .get_export("cabi_realloc")
+                    .and_then(wasmtime::Extern::into_func);
                 let export = export.ok_or_else(|| Error::msg("the module exports no `cabi_realloc`"))?;
                 let allocate = export.typed(&*guest)?;
                 guest.data_mut().allocate = Some(allocate.clone());
@@ -175,9 +179,11 @@ pub(crate) fn linker(engine: &Engine, module: &Module) -> Result<Linker<Host>> {
 
 fn handles(linker: &mut Linker<Host>) -> Result<()> {
     let module = "canonical_abi";
-    linker.func_wrap(module, "resource_new_rb-abi-value", |mut guest: Guest<'_>, raw: u32| {
-        guest.data_mut().values.put(raw)
-    })?;
+    linker.func_wrap(
+        module,
+        "resource_new_rb-abi-value",
+        |mut guest: Guest<'_>, raw: u32| guest.data_mut().values.put(raw),
+    )?;
     linker.func_wrap(
         module,
         "resource_get_rb-abi-value",
@@ -204,11 +210,15 @@ pub(crate) const HOOK: (&str, &str) = (
 
 fn values(linker: &mut Linker<Host>) -> Result<()> {
     let module = HOOK.0;
-    linker.func_wrap(module, HOOK.1, |mut guest: Guest<'_>, operation: u32, buffer: u32| -> Result<u32> {
-        let memory = memory(&mut guest)?;
-        let (bytes, host) = memory.data_and_store_mut(&mut guest);
-        host.spill.hook(bytes, operation, buffer).map_err(Error::msg)
-    })?;
+    linker.func_wrap(
+        module,
+        HOOK.1,
+        |mut guest: Guest<'_>, operation: u32, buffer: u32| -> Result<u32> {
+            let memory = memory(&mut guest)?;
+            let (bytes, host) = memory.data_and_store_mut(&mut guest);
+            host.spill.hook(bytes, operation, buffer).map_err(Error::msg)
+        },
+    )?;
     linker.func_wrap(
         module,
         "rb_wasm_throw_prohibit_rewind_exception",

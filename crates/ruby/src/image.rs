@@ -164,7 +164,10 @@ impl Image {
 }
 
 fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 /// Where the file of this executable holds what lies at an address (proc_pid_maps(5)).
@@ -176,7 +179,9 @@ fn offset_in_file(address: usize) -> io::Result<u64> {
         let hex = |text: &str| u64::from_str_radix(text, 16).ok();
         let (start, end, offset) = (hex(start)?, hex(end)?, hex(fields.nth(1)?)?);
         let address = address as u64;
-        (start..end).contains(&address).then(|| offset + (address - start))
+        (start..end)
+            .contains(&address)
+            .then(|| offset + (address - start))
     });
     found.ok_or_else(|| io::Error::other("the executable is not mapped"))
 }
@@ -215,7 +220,9 @@ impl Parts<'_> {
         let library = add(self.library);
         let table: Vec<u8> = table.into_iter().flat_map(u64::to_le_bytes).collect();
         let table = add(&table);
-        let numbers = [code, library, table].into_iter().flat_map(|(from, length)| [from, length]);
+        let numbers = [code, library, table]
+            .into_iter()
+            .flat_map(|(from, length)| [from, length]);
         let header: Vec<u8> = MAGIC
             .iter()
             .copied()

@@ -146,6 +146,9 @@ mod tests {
         Library::append(&mut pack, "a", b"1");
         Library::append(&mut pack, "b", b"2");
         pack.pop();
-        assert_eq!(Library::files(&pack).map(|(name, _)| name).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(
+            Library::files(&pack).map(|(name, _)| name).collect::<Vec<_>>(),
+            ["a"]
+        );
     }
 }

@@ -44,7 +44,12 @@ impl Spill {
     }
 
     /// Answers one call of the patched functions.
-    pub(crate) fn hook(&mut self, memory: &mut [u8], operation: u32, buffer: u32) -> Result<u32, &'static str> {
+    pub(crate) fn hook(
+        &mut self,
+        memory: &mut [u8],
+        operation: u32,
+        buffer: u32,
+    ) -> Result<u32, &'static str> {
         if self.scratch.at == 0 {
             return Err("there is no scratch memory");
         }
@@ -124,7 +129,10 @@ impl Spill {
             if length <= capacity {
                 copy(memory, start, data, length)?;
             } else {
-                let kept = self.over.get(&buffer).filter(|bytes| bytes.len() == length as usize);
+                let kept = self
+                    .over
+                    .get(&buffer)
+                    .filter(|bytes| bytes.len() == length as usize);
                 let kept = kept.ok_or("a stack that was forgotten")?;
                 slice_mut(memory, data, length)?.copy_from_slice(kept);
             }
@@ -153,16 +161,23 @@ impl Spill {
 const OUTSIDE: &str = "an address outside the memory";
 
 fn slice(memory: &[u8], at: u32, length: u32) -> Result<&[u8], &'static str> {
-    memory.get(at as usize..at as usize + length as usize).ok_or(OUTSIDE)
+    memory
+        .get(at as usize..at as usize + length as usize)
+        .ok_or(OUTSIDE)
 }
 
 fn slice_mut(memory: &mut [u8], at: u32, length: u32) -> Result<&mut [u8], &'static str> {
-    memory.get_mut(at as usize..at as usize + length as usize).ok_or(OUTSIDE)
+    memory
+        .get_mut(at as usize..at as usize + length as usize)
+        .ok_or(OUTSIDE)
 }
 
 fn word(memory: &[u8], at: u32) -> Result<u32, &'static str> {
     let bytes = slice(memory, at, 4)?;
-    Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)))
+    Ok(bytes
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u32::from(*byte)))
 }
 
 fn set(memory: &mut [u8], at: u32, value: u32) -> Result<(), &'static str> {

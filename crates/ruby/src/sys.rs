@@ -1,7 +1,10 @@
 //! Everything that the compiler cannot check: mapping an image as code and as memory.
 //!
 //! The only module of the project with `unsafe` in it.
-#![expect(unsafe_code, reason = "mapping files as code and memory has no safe interface")]
+#![expect(
+    unsafe_code,
+    reason = "mapping files as code and memory has no safe interface"
+)]
 
 use std::ffi::c_void;
 use std::fs::File;
@@ -30,7 +33,16 @@ pub(crate) fn map(file: &File, from: u64, length: usize) -> Result<&'static [u8]
     let size = NonZeroUsize::new(length).ok_or("an empty part")?;
     let from = i64::try_from(from).map_err(|error| error.to_string())?;
     // SAFETY: a new private mapping at an address that the kernel chooses touches no memory of ours.
-    let start = unsafe { mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, file, from) };
+    let start = unsafe {
+        mmap(
+            None,
+            size,
+            ProtFlags::PROT_READ,
+            MapFlags::MAP_PRIVATE,
+            file,
+            from,
+        )
+    };
     let start = start.map_err(|error| error.to_string())?;
     // SAFETY: the mapping has `length` bytes, may be read, and is never unmapped. Its file is an executable or a file that is
     // replaced as a whole, never changed in place.

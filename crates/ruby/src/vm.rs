@@ -8,7 +8,9 @@
 
 use std::thread;
 
-use wasmtime::{Engine, Error, Instance, Memory, Module, Store, StoreLimitsBuilder, TypedFunc, UpdateDeadline};
+use wasmtime::{
+    Engine, Error, Instance, Memory, Module, Store, StoreLimitsBuilder, TypedFunc, UpdateDeadline,
+};
 
 use crate::engine::{THREAD_STACK, tick};
 use crate::error::{ImageError, Interrupt, RubyError};
@@ -48,7 +50,10 @@ pub struct Vm {
     free_text: TypedFunc<u32, ()>,
     asyncify_state: TypedFunc<(), u32>,
     release: TypedFunc<u32, ()>,
-    #[cfg_attr(not(feature = "build"), expect(dead_code, reason = "only a build looks for more exports"))]
+    #[cfg_attr(
+        not(feature = "build"),
+        expect(dead_code, reason = "only a build looks for more exports")
+    )]
     instance: Instance,
 }
 
@@ -255,7 +260,13 @@ impl Vm {
         }
         match error.downcast_ref::<Exit>() {
             Some(Exit(status)) => RubyError::Exit(*status),
-            None => RubyError::Crash(format!("{:#}", error).lines().last().unwrap_or_default().to_owned()),
+            None => RubyError::Crash(
+                format!("{:#}", error)
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
         }
     }
 
@@ -292,7 +303,9 @@ impl Vm {
 
     /// Starts a module that was not frozen.
     pub(crate) fn start(&mut self, arguments: &[&str]) -> wasmtime::Result<()> {
-        let initialize = self.instance.get_typed_func::<(), ()>(&mut self.store, "_initialize")?;
+        let initialize = self
+            .instance
+            .get_typed_func::<(), ()>(&mut self.store, "_initialize")?;
         initialize.call(&mut self.store, ())?;
         let mut list = Vec::new();
         for argument in arguments {
@@ -302,10 +315,9 @@ impl Vm {
         }
         let at = self.put(&list, 4).map_err(Error::from)?;
         let count = u32::try_from(arguments.len())?;
-        let start = self.instance.get_typed_func::<(u32, u32), ()>(
-            &mut self.store,
-            "ruby-init: func(args: list<string>) -> ()",
-        )?;
+        let start = self
+            .instance
+            .get_typed_func::<(u32, u32), ()>(&mut self.store, "ruby-init: func(args: list<string>) -> ()")?;
         start.call(&mut self.store, (at, count))
     }
 }
@@ -313,7 +325,9 @@ impl Vm {
 /// Runs something on a thread that has the stack for Ruby.
 pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
     thread::scope(|scope| {
-        let thread = thread::Builder::new().name("ruby".to_owned()).stack_size(THREAD_STACK);
+        let thread = thread::Builder::new()
+            .name("ruby".to_owned())
+            .stack_size(THREAD_STACK);
         let thread = thread.spawn_scoped(scope, work)?;
         match thread.join() {
             Ok(result) => Ok(result),
@@ -345,7 +359,10 @@ mod tests {
 
     #[test]
     fn inspected_arrays_are_read() {
-        assert_eq!(strings(r#"["a.rb:1:in 'x'", "b \"c\""]"#), ["a.rb:1:in 'x'", "b \"c\""]);
+        assert_eq!(
+            strings(r#"["a.rb:1:in 'x'", "b \"c\""]"#),
+            ["a.rb:1:in 'x'", "b \"c\""]
+        );
         assert!(strings("nil").is_empty());
     }
 }

@@ -33,7 +33,11 @@ impl Command {
     pub fn output(&self, input: Vec<u8>, most: usize, stop: &Stop) -> Result<Output, CommandError> {
         let mut child = self.launch(
             |command| {
-                let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+                let stdin = if input.is_empty() {
+                    Stdio::null()
+                } else {
+                    Stdio::piped()
+                };
                 command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
                 Ok(())
             },
@@ -55,7 +59,8 @@ impl Command {
         let limit = self.time_limit.map(|limit| Deadline::after(&SystemClock, limit));
         let ended = run.to_end(&mut child, limit.as_ref(), self)?;
         run.wait_for_output(&Deadline::after(&SystemClock, LINGER));
-        let taken = |kept: &Mutex<Vec<u8>>| std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+        let taken =
+            |kept: &Mutex<Vec<u8>>| std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(Output {
             ended,
             pid,
@@ -111,7 +116,10 @@ mod tests {
     fn both_outputs_and_the_input_are_kept_apart() {
         let output = shell("cat; echo error >&2; exit 3");
         let output = output.output(b"input".to_vec(), 1 << 20, &Stop::new()).unwrap();
-        assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"input"[..], &b"error\n"[..]));
+        assert_eq!(
+            (output.stdout.as_slice(), output.stderr.as_slice()),
+            (&b"input"[..], &b"error\n"[..])
+        );
         assert_eq!(output.ended, Ended::Exited(3));
     }
 
@@ -119,13 +127,19 @@ mod tests {
     fn what_is_too_much_is_lost_and_blocks_nobody() {
         let output = shell("head -c 1000000 /dev/zero; echo end >&2").output(Vec::new(), 10, &Stop::new());
         let output = output.unwrap();
-        assert_eq!((output.stdout.len(), output.stderr.as_slice()), (10, &b"end\n"[..]));
+        assert_eq!(
+            (output.stdout.len(), output.stderr.as_slice()),
+            (10, &b"end\n"[..])
+        );
     }
 
     #[test]
     fn a_program_that_runs_for_too_long_is_ended_with_what_it_said() {
         let command = shell("echo begun; sleep 1000").time_limit(Duration::from_millis(300));
         let output = command.output(Vec::new(), 1 << 20, &Stop::new()).unwrap();
-        assert_eq!((output.ended, output.stdout.as_slice()), (Ended::TimedOut, &b"begun\n"[..]));
+        assert_eq!(
+            (output.ended, output.stdout.as_slice()),
+            (Ended::TimedOut, &b"begun\n"[..])
+        );
     }
 }

@@ -192,6 +192,7 @@ class Chef
     # --- deferred blocks
 
     def defer(resource) = parent ? root.defer(resource) : @deferred << resource
+    def deferred? = !@deferred.empty?
     def take_deferred = @deferred.tap { @deferred = [] }
 
     def request_reboot(info) = root.reboot_info = info

@@ -1,5 +1,7 @@
 //! Resources, the log, and what the run is to do.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use converge::resource::Request;
@@ -20,6 +22,7 @@ impl Host {
             }
             "cluster_nodes" => return Ok(Value::Array(self.plan.cluster_nodes.clone()).into()),
             "store_discoverable" => {}
+            "dump_node" => self.dump_node(a)?,
             "file" => self.at(text(a)?),
             "quiet" => self.quiet = a == true,
             "log" => self.tell(&Event::Message(Level::named(text(&a[0])?), text(&a[1])?)),
@@ -29,12 +32,25 @@ impl Host {
         Ok(Value::Null.into())
     }
 
+    /// Writes the attributes of the node for `jetpack config`, with the mode that the file has.
+    fn dump_node(&self, attributes: &Value) -> Result<(), Refusal> {
+        let path = self.plan.config.get("node_json").and_then(Value::as_str);
+        let Some(path) = path.filter(|_| !self.plan.dry_run).map(Path::new) else {
+            return Ok(());
+        };
+        let mode = std::fs::metadata(path).map_or(0o640, |file| file.permissions().mode() & 0o7777);
+        let failed = |error: durable::Error| Refusal::new("RuntimeError", error.to_string());
+        durable::write_json(path, mode, attributes).map_err(failed)
+    }
+
     /// What resources that act in Ruby have to say: `[depth, resource, …]`.
     fn note(&self, operation: &str, a: &Value) -> Result<(), Refusal> {
         let depth = number(&a[0]);
         if operation == "change" {
             let lines = a[1].as_array().into_iter().flatten();
-            let lines: Vec<String> = lines.map(|line| line.as_str().map_or(line.to_string(), str::to_owned)).collect();
+            let lines: Vec<String> = lines
+                .map(|line| line.as_str().map_or(line.to_string(), str::to_owned))
+                .collect();
             self.tell(&Event::Change { depth, lines: &lines });
             return Ok(());
         }
@@ -92,7 +108,11 @@ impl Host {
             properties: a[3].as_object().cloned().unwrap_or_else(Map::new),
             body: bytes.map(<[u8]>::to_vec),
         };
-        let runner = if a[5] == true { &self.pretender } else { &self.runner };
+        let runner = if a[5] == true {
+            &self.pretender
+        } else {
+            &self.runner
+        };
         let started = Instant::now();
         let report = runner.run(&request).map_err(|error| {
             let property = error.property.as_ref().map(|name| format!("property `{name}`: "));
@@ -116,5 +136,8 @@ impl Host {
 }
 
 fn number(value: &Value) -> usize {
-    value.as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or_default()
+    value
+        .as_u64()
+        .and_then(|number| usize::try_from(number).ok())
+        .unwrap_or_default()
 }

@@ -1,11 +1,8 @@
 //! Modes, owners and permissions, of which WASI knows nothing.
 
-
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
-use nix::sys::stat::{
-    FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat, mode_t, umask,
-};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat, mode_t, umask};
 use nix::unistd::{AccessFlags, Gid, Uid, faccessat, fchownat, mkfifo};
 use serde_json::{Value, json};
 
@@ -27,8 +24,11 @@ pub(super) fn answer(operation: &str, a: &Value) -> Answered {
     let bits = |default| mode(a[1].as_u64().unwrap_or(default));
     let done = match operation {
         "access" => {
-            let wanted = AccessFlags::from_bits_truncate(i32::try_from(a[1].as_i64().unwrap_or(0)).unwrap_or(0));
-            return Ok(faccessat(AT_FDCWD, path, wanted, AtFlags::AT_EACCESS).is_ok().into());
+            let wanted =
+                AccessFlags::from_bits_truncate(i32::try_from(a[1].as_i64().unwrap_or(0)).unwrap_or(0));
+            return Ok(faccessat(AT_FDCWD, path, wanted, AtFlags::AT_EACCESS)
+                .is_ok()
+                .into());
         }
         "chmod" => fchmodat(AT_FDCWD, path, bits(0), FchmodatFlags::FollowSymlink),
         "chown" => {
@@ -38,7 +38,13 @@ pub(super) fn answer(operation: &str, a: &Value) -> Answered {
                 AtFlags::AT_SYMLINK_NOFOLLOW
             };
             let (user, group) = (user_of(&a[1])?, group_of(&a[2])?);
-            fchownat(AT_FDCWD, path, user.map(Uid::from_raw), group.map(Gid::from_raw), flags)
+            fchownat(
+                AT_FDCWD,
+                path,
+                user.map(Uid::from_raw),
+                group.map(Gid::from_raw),
+                flags,
+            )
         }
         "mkfifo" => mkfifo(path, bits(0o666)),
         "mkdir" => mkdirat(AT_FDCWD, path, bits(0o777)),
@@ -73,6 +79,13 @@ fn stat(path: &str, follow: bool) -> Answered {
         SFlag::S_IFSOCK => "socket",
         _ => "unknown",
     };
-    let facts = (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_blksize, stat.st_blocks, stat.st_rdev);
+    let facts = (
+        stat.st_mode,
+        stat.st_uid,
+        stat.st_gid,
+        stat.st_blksize,
+        stat.st_blocks,
+        stat.st_rdev,
+    );
     Ok(json!([facts.0, facts.1, facts.2, facts.3, facts.4, facts.5, kind]).into())
 }

@@ -115,8 +115,10 @@ impl Host {
 
     fn answer(&mut self, operation: &str, arguments: &Value, bytes: Option<&[u8]>) -> Answered {
         match operation {
-            "apply" | "begin" | "end" | "change" | "skipped" | "retry" | "ignored" | "quiet" | "phase" | "log"
-            | "file" | "config" | "cluster_nodes" | "store_discoverable" => self.chef(operation, arguments, bytes),
+            "apply" | "begin" | "end" | "change" | "skipped" | "retry" | "ignored" | "quiet" | "phase"
+            | "log" | "file" | "config" | "cluster_nodes" | "store_discoverable" | "dump_node" => {
+                self.chef(operation, arguments, bytes)
+            }
             "stat" | "lstat" | "access" | "chmod" | "chown" | "mkfifo" | "umask" | "create" | "mkdir" => {
                 files::answer(operation, arguments)
             }

@@ -37,9 +37,9 @@ impl Host {
             _ => {
                 let signal = match small(&a[0]) {
                     0 => None,
-                    number => {
-                        Some(Signal::try_from(number).map_err(|_| Refusal::argument("there is no such signal"))?)
-                    }
+                    number => Some(
+                        Signal::try_from(number).map_err(|_| Refusal::argument("there is no such signal"))?,
+                    ),
                 };
                 kill(Pid::from_raw(small(&a[1])), signal).map_err(|error| Refusal::system(error, "kill"))?;
                 Ok(0.into())
@@ -55,7 +55,9 @@ impl Host {
         if let Some(limit) = wanted.into_iter().chain(self.remaining()).min() {
             command = command.time_limit(limit);
         }
-        let output = command.output(input.to_vec(), MOST, &self.surroundings.stop).map_err(refused)?;
+        let output = command
+            .output(input.to_vec(), MOST, &self.surroundings.stop)
+            .map_err(refused)?;
         let (code, signal) = of(output.ended);
         let value = json!({
             "pid": output.pid,
@@ -102,14 +104,20 @@ impl Host {
             return Err(Refusal::new("Errno::ECHILD", "No child processes"));
         };
         let child = self.children.remove(index);
-        let ended = child.end.join().map_err(|_| Refusal::argument("nobody waited for the process"))?;
+        let ended = child
+            .end
+            .join()
+            .map_err(|_| Refusal::argument("nobody waited for the process"))?;
         let (code, signal) = of(ended.map_err(refused)?);
         Ok(json!([child.pid, code, signal]).into())
     }
 }
 
 fn small(value: &Value) -> i32 {
-    value.as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or_default()
+    value
+        .as_i64()
+        .and_then(|number| i32::try_from(number).ok())
+        .unwrap_or_default()
 }
 
 /// Exit code and signal.
@@ -137,7 +145,9 @@ fn command(a: &Value) -> Result<Command, Refusal> {
     if let Some(line) = &line {
         words.splice(0..0, [SHELL, "-c", line, "sh"]);
     }
-    let (program, arguments) = words.split_first().ok_or_else(|| Refusal::argument("there is no command"))?;
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| Refusal::argument("there is no command"))?;
     let mut command = Command::new(*program).identity(user_of(&a["user"])?, group_of(&a["group"])?);
     for argument in arguments {
         command = command.arg(*argument);
@@ -153,9 +163,9 @@ fn command(a: &Value) -> Result<Command, Refusal> {
 
 fn refused(error: CommandError) -> Refusal {
     let class = match &error {
-        CommandError::NotFound { .. } | CommandError::NoFolder { .. } | CommandError::NoInterpreter { .. } => {
-            "Errno::ENOENT"
-        }
+        CommandError::NotFound { .. }
+        | CommandError::NoFolder { .. }
+        | CommandError::NoInterpreter { .. } => "Errno::ENOENT",
         CommandError::Denied { .. } => "Errno::EACCES",
         _ => "SystemCallError",
     };

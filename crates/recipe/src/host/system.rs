@@ -23,11 +23,32 @@ pub(super) fn answer(operation: &str, a: &Value) -> Answered {
             Value::String(name) => group(Group::from_name(name)),
             _ => group(Group::from_gid(Gid::from_raw(id(a)?))),
         },
-        "users" => rows(USERS, |field| [field(0), field(1), number(&field(2)), number(&field(3)), field(4), field(5), field(6)].to_vec()),
+        "users" => rows(USERS, |field| {
+            [
+                field(0),
+                field(1),
+                number(&field(2)),
+                number(&field(3)),
+                field(4),
+                field(5),
+                field(6),
+            ]
+            .to_vec()
+        }),
         "groups" => rows(GROUPS, |field| {
             let members = field(3);
-            let members = members.as_str().unwrap_or_default().split(',').filter(|name| !name.is_empty());
-            [field(0), field(1), number(&field(2)), members.map(str::to_owned).collect::<Vec<_>>().into()].to_vec()
+            let members = members
+                .as_str()
+                .unwrap_or_default()
+                .split(',')
+                .filter(|name| !name.is_empty());
+            [
+                field(0),
+                field(1),
+                number(&field(2)),
+                members.map(str::to_owned).collect::<Vec<_>>().into(),
+            ]
+            .to_vec()
         }),
         "nproc" => std::thread::available_parallelism().map_or(1, usize::from).into(),
         "uname" => {
@@ -44,11 +65,24 @@ pub(super) fn answer(operation: &str, a: &Value) -> Answered {
         "zone" => zone(a)?,
         "resolve" => {
             let name = text(a)?;
-            let unknown = || Refusal::new("SocketError", format!("getaddrinfo: {name}: Name or service not known"));
-            let address = (name, 0).to_socket_addrs().ok().and_then(|mut found| found.next());
+            let unknown = || {
+                Refusal::new(
+                    "SocketError",
+                    format!("getaddrinfo: {name}: Name or service not known"),
+                )
+            };
+            let address = (name, 0)
+                .to_socket_addrs()
+                .ok()
+                .and_then(|mut found| found.next());
             address.ok_or_else(unknown)?.ip().to_string().into()
         }
-        other => return Err(Refusal::new("NotImplementedError", format!("there is no operation `{other}`"))),
+        other => {
+            return Err(Refusal::new(
+                "NotImplementedError",
+                format!("there is no operation `{other}`"),
+            ));
+        }
     }
     .into())
 }
@@ -63,7 +97,9 @@ fn boot() -> Value {
         .collect();
     let folder = std::env::current_dir().ok();
     let folder = folder.and_then(|folder| folder.to_str().map(str::to_owned));
-    let is_utc = TimeZone::system().to_fixed_offset().is_ok_and(|offset| offset.seconds() == 0);
+    let is_utc = TimeZone::system()
+        .to_fixed_offset()
+        .is_ok_and(|offset| offset.seconds() == 0);
     json!({
         "env": environment,
         "cwd": folder.unwrap_or_else(|| "/".to_owned()),
@@ -94,7 +130,11 @@ fn zone(a: &Value) -> Result<Value, Refusal> {
         time = zone.to_timestamp(local).map_err(outside)?;
     }
     let info = zone.to_offset_info(time);
-    Ok(json!([info.offset().seconds(), info.abbreviation(), info.dst().is_dst()]))
+    Ok(json!([
+        info.offset().seconds(),
+        info.abbreviation(),
+        info.dst().is_dst()
+    ]))
 }
 
 fn id(value: &Value) -> Result<u32, Refusal> {
@@ -119,7 +159,12 @@ fn user(found: nix::Result<Option<User>>) -> Value {
 
 fn group(found: nix::Result<Option<Group>>) -> Value {
     match found.ok().flatten() {
-        Some(group) => json!([group.name, group.passwd.to_string_lossy(), group.gid.as_raw(), group.mem]),
+        Some(group) => json!([
+            group.name,
+            group.passwd.to_string_lossy(),
+            group.gid.as_raw(),
+            group.mem
+        ]),
         None => Value::Null,
     }
 }
@@ -127,26 +172,41 @@ fn group(found: nix::Result<Option<Group>>) -> Value {
 /// The rows of a file of users or groups.
 fn rows(path: &str, row: impl Fn(&dyn Fn(usize) -> Value) -> Vec<Value>) -> Value {
     let lines = std::fs::read_to_string(path).unwrap_or_default();
-    let rows = lines.lines().filter(|line| !line.starts_with(['+', '-', '#']) && line.contains(':'));
+    let rows = lines
+        .lines()
+        .filter(|line| !line.starts_with(['+', '-', '#']) && line.contains(':'));
     let rows = rows.map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
-        Value::Array(row(&|index| fields.get(index).copied().unwrap_or_default().into()))
+        Value::Array(row(&|index| {
+            fields.get(index).copied().unwrap_or_default().into()
+        }))
     });
     rows.collect()
 }
 
 fn number(field: &Value) -> Value {
-    field.as_str().and_then(|text| text.parse::<u32>().ok()).unwrap_or_default().into()
+    field
+        .as_str()
+        .and_then(|text| text.parse::<u32>().ok())
+        .unwrap_or_default()
+        .into()
 }
 
 /// The number of a user that is given by name or number; none for `-1`.
 pub(super) fn user_of(value: &Value) -> Result<Option<u32>, Refusal> {
-    known(value, "user", |name| User::from_name(name).ok().flatten().map(|user| user.uid.as_raw()))
+    known(value, "user", |name| {
+        User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
+    })
 }
 
 /// As [`user_of`], for a group.
 pub(super) fn group_of(value: &Value) -> Result<Option<u32>, Refusal> {
-    known(value, "group", |name| Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw()))
+    known(value, "group", |name| {
+        Group::from_name(name)
+            .ok()
+            .flatten()
+            .map(|group| group.gid.as_raw())
+    })
 }
 
 fn known(value: &Value, what: &str, find: impl Fn(&str) -> Option<u32>) -> Result<Option<u32>, Refusal> {
@@ -156,7 +216,9 @@ fn known(value: &Value, what: &str, find: impl Fn(&str) -> Option<u32>) -> Resul
         other => {
             let name = text(other)?;
             let number = find(name).or_else(|| name.parse().ok());
-            number.map(Some).ok_or_else(|| Refusal::argument(format!("can't find {what} for {name}")))
+            number
+                .map(Some)
+                .ok_or_else(|| Refusal::argument(format!("can't find {what} for {name}")))
         }
     }
 }

@@ -1,5 +1,9 @@
 //! A Ruby for a test, with a folder of its own.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test binary uses a part of it"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

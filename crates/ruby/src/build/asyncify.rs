@@ -19,7 +19,13 @@ pub(super) struct Patched {
 
 pub(super) fn patch(wasm: &[u8]) -> Result<Patched, String> {
     let found = Found::read(wasm)?;
-    let number = |name: &str| found.exports.get(name).copied().ok_or(format!("it does not export `{name}`"));
+    let number = |name: &str| {
+        found
+            .exports
+            .get(name)
+            .copied()
+            .ok_or(format!("it does not export `{name}`"))
+    };
     let [start_unwind, stop_unwind] = [number("asyncify_start_unwind")?, number("asyncify_stop_unwind")?];
     let [start_rewind, stop_rewind] = [number("asyncify_start_rewind")?, number("asyncify_stop_rewind")?];
     let hook = found.hook.ok_or("it does not import the hook")?;
@@ -50,8 +56,13 @@ pub(super) fn patch(wasm: &[u8]) -> Result<Patched, String> {
         function.instruction(&Instruction::End);
         function
     };
-    let replaced: HashMap<u32, i32> =
-        [(start_unwind, 0), (stop_unwind, 1), (start_rewind, 2), (stop_rewind, 3)].into();
+    let replaced: HashMap<u32, i32> = [
+        (start_unwind, 0),
+        (stop_unwind, 1),
+        (start_rewind, 2),
+        (stop_rewind, 3),
+    ]
+    .into();
     let mut code = CodeSection::new();
     let mut fixed = Vec::new();
     for (index, body) in (found.imported..).zip(&found.bodies) {
@@ -63,7 +74,8 @@ pub(super) fn patch(wasm: &[u8]) -> Result<Patched, String> {
     }
     fixed.sort_unstable();
     fixed.dedup();
-    let fixed = <[u32; 2]>::try_from(fixed).map_err(|fixed| format!("it has {} static buffers, not 2", fixed.len()))?;
+    let fixed = <[u32; 2]>::try_from(fixed)
+        .map_err(|fixed| format!("it has {} static buffers, not 2", fixed.len()))?;
     let mut module = wasm_encoder::Module::new();
     for (id, range) in &found.sections {
         if *id == CODE {
@@ -139,7 +151,9 @@ impl<'a> Found<'a> {
 
 /// The globals that hold the state and the address of the buffer: the function begins by setting them.
 fn globals(start_unwind: &FunctionBody<'_>) -> Result<(u32, u32), String> {
-    let operators = start_unwind.get_operators_reader().map_err(|error| error.to_string())?;
+    let operators = start_unwind
+        .get_operators_reader()
+        .map_err(|error| error.to_string())?;
     let operators: Result<Vec<Operator<'_>>, _> = operators.into_iter().take(4).collect();
     match operators.map_err(|error| error.to_string())?[..] {
         [

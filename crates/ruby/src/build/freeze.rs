@@ -43,8 +43,15 @@ impl Door for NoDoor {
 
 pub(super) fn boot(engine: &Engine, module: &Module, library: Library) -> Result<Vm, BuildError> {
     let limits = Limits { memory: 4 << 30 };
-    Vm::new(engine, module, library, Scratch::default(), limits, Box::new(NoDoor))
-        .map_err(BuildError::wasm("cannot start Ruby"))
+    Vm::new(
+        engine,
+        module,
+        library,
+        Scratch::default(),
+        limits,
+        Box::new(NoDoor),
+    )
+    .map_err(BuildError::wasm("cannot start Ruby"))
 }
 
 pub(super) fn freeze(source: &Source<'_>) -> Result<Frozen, BuildError> {
@@ -55,7 +62,9 @@ fn on_this_thread(source: &Source<'_>) -> Result<Frozen, BuildError> {
     let patched = patch(source.ruby).map_err(BuildError::Patch)?;
     let mut wizer = Wizer::new();
     // We drive the machine; wizer wants the name of any function of this type.
-    wizer.init_func("rb-clear-errinfo: func() -> ()").keep_init_func(true);
+    wizer
+        .init_func("rb-clear-errinfo: func() -> ()")
+        .keep_init_func(true);
     let (context, instrumented) = wizer
         .instrument(&patched.module)
         .map_err(BuildError::wasm("cannot instrument Ruby"))?;
@@ -66,7 +75,9 @@ fn on_this_thread(source: &Source<'_>) -> Result<Frozen, BuildError> {
         Library::append(&mut pack, name, content);
     }
     let mut vm = boot(&engine, &module, Library::from_pack(pack))?;
-    let at = vm.grow(SCRATCH_PAGES.into()).map_err(BuildError::wasm("cannot grow the memory"))?;
+    let at = vm
+        .grow(SCRATCH_PAGES.into())
+        .map_err(BuildError::wasm("cannot grow the memory"))?;
     let scratch = Scratch {
         at,
         size: SCRATCH_PAGES * 65536,
@@ -96,10 +107,16 @@ fn said(error: &crate::RubyError) -> String {
 }
 
 fn move_embedded(memory: &mut [u8]) -> Result<(), BuildError> {
-    let found = memory.windows(EMBEDDED.len()).enumerate().filter(|(_, bytes)| *bytes == EMBEDDED);
+    let found = memory
+        .windows(EMBEDDED.len())
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == EMBEDDED);
     let found: Vec<usize> = found.map(|(at, _)| at).collect();
     let [at] = found[..] else {
-        let why = format!("it has {} places that may be where its file system is", found.len());
+        let why = format!(
+            "it has {} places that may be where its file system is",
+            found.len()
+        );
         return Err(BuildError::Patch(why));
     };
     memory[at..at + MOVED.len()].copy_from_slice(MOVED);

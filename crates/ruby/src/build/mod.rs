@@ -88,7 +88,9 @@ pub fn build(source: &Source<'_>) -> Result<Vec<u8>, BuildError> {
     let frozen = freeze::freeze(source)?;
     let split = split::split(&frozen.module).map_err(BuildError::Patch)?;
     let mut config = engine::config();
-    config.target(source.target).map_err(BuildError::wasm("unknown target"))?;
+    config
+        .target(source.target)
+        .map_err(BuildError::wasm("unknown target"))?;
     let engine = Engine::new(&config).map_err(BuildError::wasm("cannot set up the compiler"))?;
     let code = compile(&engine, &split.code, source.cache)?;
     let mut library = source.stdlib.to_vec();
@@ -150,7 +152,10 @@ fn kept(
     };
     std::fs::create_dir_all(cache).map_err(io)?;
     let part = path.with_extension(format!("{}.part", std::process::id()));
-    #[expect(clippy::disallowed_methods, reason = "a cache in the target folder; it is renamed when it is whole")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a cache in the target folder; it is renamed when it is whole"
+    )]
     std::fs::write(&part, &bytes).map_err(io)?;
     std::fs::rename(&part, &path).map_err(io)?;
     Ok(bytes)

@@ -34,7 +34,10 @@ pub(super) fn split(wasm: &[u8]) -> Result<Split, String> {
         match section {
             Some((DATA | DATA_COUNT | CUSTOM, _)) | None => {}
             Some((id, range)) => {
-                module.section(&RawSection { id, data: &wasm[range] });
+                module.section(&RawSection {
+                    id,
+                    data: &wasm[range],
+                });
             }
         }
     }
@@ -92,7 +95,10 @@ mod tests {
         memory[5 * PAGE] = 1;
         memory[30 * PAGE + 7] = 1;
         let runs = runs(&memory);
-        let shape: Vec<_> = runs.iter().map(|(at, bytes)| (at / PAGE, bytes.len() / PAGE)).collect();
+        let shape: Vec<_> = runs
+            .iter()
+            .map(|(at, bytes)| (at / PAGE, bytes.len() / PAGE))
+            .collect();
         assert_eq!(shape, [(1, 5), (30, 1)]);
     }
 }

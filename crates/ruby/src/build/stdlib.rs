@@ -31,8 +31,23 @@ const LEFT_OUT: [&str; 15] = [
 
 /// Gems that were a part of the standard library when recipes began to use them.
 const GEMS: [&str; 17] = [
-    "abbrev-", "base64-", "benchmark-", "csv-", "drb-", "getoptlong-", "logger-", "matrix-", "mutex_m-", "observer-",
-    "ostruct-", "prime-", "pstore-", "rexml-", "rinda-", "net-smtp-", "net-ftp-",
+    "abbrev-",
+    "base64-",
+    "benchmark-",
+    "csv-",
+    "drb-",
+    "getoptlong-",
+    "logger-",
+    "matrix-",
+    "mutex_m-",
+    "observer-",
+    "ostruct-",
+    "prime-",
+    "pstore-",
+    "rexml-",
+    "rinda-",
+    "net-smtp-",
+    "net-ftp-",
 ];
 
 /// The parts of RubyGems that compare versions.
@@ -96,7 +111,8 @@ fn dump(wasm: &[u8], cache: &Path) -> Result<Vec<u8>, BuildError> {
         "#,
         path = file.display().to_string(),
     );
-    vm.eval(&code).map_err(|error| BuildError::Prelude(error.to_string()))?;
+    vm.eval(&code)
+        .map_err(|error| BuildError::Prelude(error.to_string()))?;
     let bytes = std::fs::read(&file).map_err(io(&file))?;
     std::fs::remove_file(&file).map_err(io(&file))?;
     Ok(bytes)
@@ -131,9 +147,18 @@ mod tests {
 
     #[test]
     fn files_have_one_folder() {
-        assert_eq!(place("4.0.0/json/common.rb").as_deref(), Some("lib/json/common.rb"));
-        assert_eq!(place("4.0.0/wasm32-wasi/rbconfig.rb").as_deref(), Some("lib/rbconfig.rb"));
-        assert_eq!(place("gems/4.0.0/gems/csv-3.3.5/lib/csv.rb").as_deref(), Some("lib/csv.rb"));
+        assert_eq!(
+            place("4.0.0/json/common.rb").as_deref(),
+            Some("lib/json/common.rb")
+        );
+        assert_eq!(
+            place("4.0.0/wasm32-wasi/rbconfig.rb").as_deref(),
+            Some("lib/rbconfig.rb")
+        );
+        assert_eq!(
+            place("gems/4.0.0/gems/csv-3.3.5/lib/csv.rb").as_deref(),
+            Some("lib/csv.rb")
+        );
         assert_eq!(place("4.0.0/irb.rb"), None);
         assert_eq!(place("4.0.0/rubygems/installer.rb"), None);
         assert_eq!(place("gems/4.0.0/gems/rake-13/lib/rake.rb"), None);

@@ -73,7 +73,11 @@ fn put_stat(bytes: &mut Bytes<'_>, out: u32, stat: &FileStat) -> Result<(), Errn
     bytes.put_u64(out, stat.st_dev)?;
     bytes.put_u64(out + 8, stat.st_ino)?;
     bytes.put(out + 16, &[kind_of(stat)])?;
-    #[allow(clippy::useless_conversion, clippy::allow_attributes, reason = "the width differs between machines")]
+    #[allow(
+        clippy::useless_conversion,
+        clippy::allow_attributes,
+        reason = "the width differs between machines"
+    )]
     bytes.put_u64(out + 24, stat.st_nlink.into())?;
     bytes.put_u64(out + 32, stat.st_size.cast_unsigned())?;
     bytes.put_u64(out + 40, nanoseconds(stat.st_atime, stat.st_atime_nsec))?;
@@ -111,7 +115,14 @@ impl Wasi {
         bytes.get_mut(out, 64)?.fill(0);
         bytes.put_u64(out, 0xfeed)?;
         bytes.put_u64(out + 8, node as u64 + 1)?;
-        bytes.put(out + 16, &[if self.library.is_folder(node) { FOLDER } else { FILE }])?;
+        bytes.put(
+            out + 16,
+            &[if self.library.is_folder(node) {
+                FOLDER
+            } else {
+                FILE
+            }],
+        )?;
         bytes.put_u64(out + 24, 1)?;
         bytes.put_u64(out + 32, self.library.data(node).len() as u64)
     }
@@ -137,7 +148,12 @@ impl Wasi {
             }
             return Ok(self.add(Handle::Library { node, position: 0 }));
         }
-        let fd = openat(self.fd(fd)?, path, open_flags(how), Mode::from_bits_truncate(0o666))?;
+        let fd = openat(
+            self.fd(fd)?,
+            path,
+            open_flags(how),
+            Mode::from_bits_truncate(0o666),
+        )?;
         Ok(self.add(Handle::Host {
             fd,
             root: false,
@@ -224,13 +240,23 @@ impl Wasi {
             Handle::Input | Handle::Output(_) => (CHARACTER_DEVICE, 0),
             Handle::Library { node, .. } => {
                 let node = *node;
-                (if self.library.is_folder(node) { FOLDER } else { FILE }, 0)
+                (
+                    if self.library.is_folder(node) {
+                        FOLDER
+                    } else {
+                        FILE
+                    },
+                    0,
+                )
             }
             Handle::Host { fd, .. } => {
                 let kind = kind_of(&fstat(&*fd)?);
                 let flags = OFlag::from_bits_truncate(fcntl(&*fd, FcntlArg::F_GETFL)?);
                 let append = u16::from(flags.contains(OFlag::O_APPEND));
-                (kind, append | if flags.contains(OFlag::O_NONBLOCK) { 4 } else { 0 })
+                (
+                    kind,
+                    append | if flags.contains(OFlag::O_NONBLOCK) { 4 } else { 0 },
+                )
             }
         };
         bytes.get_mut(out, 24)?.fill(0);
@@ -421,14 +447,7 @@ impl Wasi {
         Ok(renameat(self.fd(fd)?, path, self.fd(to)?, new)?)
     }
 
-    pub(super) fn link(
-        &self,
-        fd: u32,
-        follow: u32,
-        path: &CStr,
-        to: u32,
-        new: &CStr,
-    ) -> Result<(), Errno> {
+    pub(super) fn link(&self, fd: u32, follow: u32, path: &CStr, to: u32, new: &CStr) -> Result<(), Errno> {
         self.writable(fd, path)?;
         self.writable(to, new)?;
         let flags = if follow & 1 != 0 {
@@ -466,7 +485,14 @@ impl Wasi {
     }
 }
 
-fn open_flags(How { look, how, rights, flags }: How) -> OFlag {
+fn open_flags(
+    How {
+        look,
+        how,
+        rights,
+        flags,
+    }: How,
+) -> OFlag {
     let reads = rights & (1 << 1 | 1 << 14) != 0;
     let writes = rights & (1 << 6 | 1 << 8 | 1 << 22) != 0;
     let mut all = match (how & 2 != 0, reads, writes) {

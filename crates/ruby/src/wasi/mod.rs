@@ -90,7 +90,12 @@ impl Wasi {
     }
 
     fn add(&mut self, handle: Handle) -> u32 {
-        let free = self.handles.iter().skip(3).position(Option::is_none).map(|index| index + 3);
+        let free = self
+            .handles
+            .iter()
+            .skip(3)
+            .position(Option::is_none)
+            .map(|index| index + 3);
         let index = free.unwrap_or_else(|| {
             self.handles.push(None);
             self.handles.len() - 1
@@ -146,11 +151,23 @@ pub(crate) fn link(l: &mut Linker<Host>) -> Result<()> {
         b.put_u32(count, 0)?;
         b.put_u32(size, 0)
     });
-    call!(l, "clock_res_get", |_w, _d, b, _id: u32, out: u32| b.put_u64(out, 1));
-    call!(l, "clock_time_get", |_w, _d, b, id: u32, _precision: u64, out: u32| {
+    call!(l, "clock_res_get", |_w, _d, b, _id: u32, out: u32| b
+        .put_u64(out, 1));
+    call!(l, "clock_time_get", |_w,
+                                _d,
+                                b,
+                                id: u32,
+                                _precision: u64,
+                                out: u32| {
         b.put_u64(out, wait::clock(id)?)
     });
-    call!(l, "poll_oneoff", |w, d, b, wanted: u32, events: u32, count: u32, out: u32| {
+    call!(l, "poll_oneoff", |w,
+                             d,
+                             b,
+                             wanted: u32,
+                             events: u32,
+                             count: u32,
+                             out: u32| {
         w.poll(d, b, [wanted, events, count, out])
     });
     call!(l, "sched_yield", |_w, _d, _b| Ok(()));
@@ -165,55 +182,120 @@ pub(crate) fn link(l: &mut Linker<Host>) -> Result<()> {
 }
 
 fn descriptors(l: &mut Linker<Host>) -> Result<()> {
-    call!(l, "fd_advise", |_w, _d, _b, _fd: u32, _from: u64, _length: u64, _advice: u32| Ok(()));
+    call!(l, "fd_advise", |_w,
+                           _d,
+                           _b,
+                           _fd: u32,
+                           _from: u64,
+                           _length: u64,
+                           _advice: u32| Ok(()));
     call!(l, "fd_close", |w, _d, _b, fd: u32| w.close(fd));
     call!(l, "fd_datasync", |w, _d, _b, fd: u32| w.sync(fd, true));
     call!(l, "fd_sync", |w, _d, _b, fd: u32| w.sync(fd, false));
-    call!(l, "fd_fdstat_get", |w, _d, b, fd: u32, out: u32| w.status(b, fd, out));
-    call!(l, "fd_fdstat_set_flags", |w, _d, _b, fd: u32, flags: u32| w.set_flags(fd, flags));
-    call!(l, "fd_filestat_get", |w, _d, b, fd: u32, out: u32| w.stat_open(b, fd, out));
-    call!(l, "fd_filestat_set_size", |w, _d, _b, fd: u32, size: u64| w.truncate(fd, size));
-    call!(l, "fd_prestat_get", |w, _d, b, fd: u32, out: u32| match w.handle(fd)? {
-        Handle::Host { root: true, .. } => {
-            b.put_u32(out, 0)?;
-            b.put_u32(out + 4, 1)
+    call!(l, "fd_fdstat_get", |w, _d, b, fd: u32, out: u32| w
+        .status(b, fd, out));
+    call!(l, "fd_fdstat_set_flags", |w, _d, _b, fd: u32, flags: u32| w
+        .set_flags(fd, flags));
+    call!(l, "fd_filestat_get", |w, _d, b, fd: u32, out: u32| w
+        .stat_open(b, fd, out));
+    call!(l, "fd_filestat_set_size", |w, _d, _b, fd: u32, size: u64| w
+        .truncate(fd, size));
+    call!(
+        l,
+        "fd_prestat_get",
+        |w, _d, b, fd: u32, out: u32| match w.handle(fd)? {
+            Handle::Host { root: true, .. } => {
+                b.put_u32(out, 0)?;
+                b.put_u32(out + 4, 1)
+            }
+            _ => Err(Errno::BADF),
         }
-        _ => Err(Errno::BADF),
-    });
-    call!(l, "fd_prestat_dir_name", |w, _d, b, fd: u32, at: u32, _length: u32| match w.handle(fd)? {
-        Handle::Host { root: true, .. } => b.put(at, b"/"),
-        _ => Err(Errno::BADF),
-    });
-    call!(l, "fd_read", |w, _d, b, fd: u32, buffers: u32, count: u32, out: u32| {
+    );
+    call!(
+        l,
+        "fd_prestat_dir_name",
+        |w, _d, b, fd: u32, at: u32, _length: u32| match w.handle(fd)? {
+            Handle::Host { root: true, .. } => b.put(at, b"/"),
+            _ => Err(Errno::BADF),
+        }
+    );
+    call!(l, "fd_read", |w,
+                         _d,
+                         b,
+                         fd: u32,
+                         buffers: u32,
+                         count: u32,
+                         out: u32| {
         w.read(b, fd, (buffers, count), None, out)
     });
-    call!(l, "fd_pread", |w, _d, b, fd: u32, buffers: u32, count: u32, from: u64, out: u32| {
+    call!(l, "fd_pread", |w,
+                          _d,
+                          b,
+                          fd: u32,
+                          buffers: u32,
+                          count: u32,
+                          from: u64,
+                          out: u32| {
         w.read(b, fd, (buffers, count), Some(from), out)
     });
-    call!(l, "fd_write", |w, d, b, fd: u32, buffers: u32, count: u32, out: u32| {
+    call!(l, "fd_write", |w,
+                          d,
+                          b,
+                          fd: u32,
+                          buffers: u32,
+                          count: u32,
+                          out: u32| {
         w.write(d, b, fd, (buffers, count), None, out)
     });
-    call!(l, "fd_pwrite", |w, d, b, fd: u32, buffers: u32, count: u32, from: u64, out: u32| {
+    call!(l, "fd_pwrite", |w,
+                           d,
+                           b,
+                           fd: u32,
+                           buffers: u32,
+                           count: u32,
+                           from: u64,
+                           out: u32| {
         w.write(d, b, fd, (buffers, count), Some(from), out)
     });
-    call!(l, "fd_readdir", |w, _d, b, fd: u32, at: u32, length: u32, cookie: u64, out: u32| {
+    call!(l, "fd_readdir", |w,
+                            _d,
+                            b,
+                            fd: u32,
+                            at: u32,
+                            length: u32,
+                            cookie: u64,
+                            out: u32| {
         w.list(b, fd, (at, length), cookie, out)
     });
-    call!(l, "fd_renumber", |w, _d, _b, from: u32, to: u32| w.renumber(from, to));
-    call!(l, "fd_seek", |w, _d, b, fd: u32, offset: i64, whence: u32, out: u32| {
+    call!(l, "fd_renumber", |w, _d, _b, from: u32, to: u32| w
+        .renumber(from, to));
+    call!(l, "fd_seek", |w,
+                         _d,
+                         b,
+                         fd: u32,
+                         offset: i64,
+                         whence: u32,
+                         out: u32| {
         w.seek(b, fd, offset, whence, out)
     });
-    call!(l, "fd_tell", |w, _d, b, fd: u32, out: u32| w.seek(b, fd, 0, 1, out));
+    call!(l, "fd_tell", |w, _d, b, fd: u32, out: u32| w
+        .seek(b, fd, 0, 1, out));
     Ok(())
 }
 
 fn paths(l: &mut Linker<Host>) -> Result<()> {
-    call!(l, "path_create_directory", |w, _d, b, fd: u32, at: u32, length: u32| {
-        w.create_folder(fd, &b.path(at, length)?)
-    });
-    call!(l, "path_filestat_get", |w, _d, b, fd: u32, flags: u32, at: u32, length: u32, out: u32| {
-        w.stat(b, fd, flags, (at, length), out)
-    });
+    call!(
+        l,
+        "path_create_directory",
+        |w, _d, b, fd: u32, at: u32, length: u32| { w.create_folder(fd, &b.path(at, length)?) }
+    );
+    call!(
+        l,
+        "path_filestat_get",
+        |w, _d, b, fd: u32, flags: u32, at: u32, length: u32, out: u32| {
+            w.stat(b, fd, flags, (at, length), out)
+        }
+    );
     call!(
         l,
         "path_filestat_set_times",
@@ -221,36 +303,85 @@ fn paths(l: &mut Linker<Host>) -> Result<()> {
             w.set_times(fd, follow, &b.path(at, length)?, [accessed, modified], flags)
         }
     );
-    call!(
-        l,
-        "path_link",
-        |w, _d, b, fd: u32, follow: u32, at: u32, length: u32, fd2: u32, at2: u32, length2: u32| {
-            w.link(fd, follow, &b.path(at, length)?, fd2, &b.path(at2, length2)?)
-        }
-    );
-    call!(
-        l,
-        "path_open",
-        |w, d, b, fd: u32, look: u32, at: u32, length: u32, how: u32, rights: u64, _below: u64, flags: u32, out: u32| {
-            let path = b.path(at, length)?;
-            let opened = w.open(d, fd, &path, files::How { look, how, rights, flags })?;
-            b.put_u32(out, opened)
-        }
-    );
-    call!(l, "path_readlink", |w, _d, b, fd: u32, at: u32, length: u32, to: u32, size: u32, out: u32| {
+    call!(l, "path_link", |w,
+                           _d,
+                           b,
+                           fd: u32,
+                           follow: u32,
+                           at: u32,
+                           length: u32,
+                           fd2: u32,
+                           at2: u32,
+                           length2: u32| {
+        w.link(fd, follow, &b.path(at, length)?, fd2, &b.path(at2, length2)?)
+    });
+    call!(l, "path_open", |w,
+                           d,
+                           b,
+                           fd: u32,
+                           look: u32,
+                           at: u32,
+                           length: u32,
+                           how: u32,
+                           rights: u64,
+                           _below: u64,
+                           flags: u32,
+                           out: u32| {
+        let path = b.path(at, length)?;
+        let opened = w.open(
+            d,
+            fd,
+            &path,
+            files::How {
+                look,
+                how,
+                rights,
+                flags,
+            },
+        )?;
+        b.put_u32(out, opened)
+    });
+    call!(l, "path_readlink", |w,
+                               _d,
+                               b,
+                               fd: u32,
+                               at: u32,
+                               length: u32,
+                               to: u32,
+                               size: u32,
+                               out: u32| {
         w.read_link(b, fd, (at, length), (to, size), out)
     });
-    call!(l, "path_remove_directory", |w, _d, b, fd: u32, at: u32, length: u32| {
-        w.remove(fd, &b.path(at, length)?, true)
-    });
-    call!(l, "path_rename", |w, _d, b, fd: u32, at: u32, length: u32, fd2: u32, at2: u32, length2: u32| {
+    call!(
+        l,
+        "path_remove_directory",
+        |w, _d, b, fd: u32, at: u32, length: u32| { w.remove(fd, &b.path(at, length)?, true) }
+    );
+    call!(l, "path_rename", |w,
+                             _d,
+                             b,
+                             fd: u32,
+                             at: u32,
+                             length: u32,
+                             fd2: u32,
+                             at2: u32,
+                             length2: u32| {
         w.rename(fd, &b.path(at, length)?, fd2, &b.path(at2, length2)?)
     });
-    call!(l, "path_symlink", |w, _d, b, at: u32, length: u32, fd: u32, at2: u32, length2: u32| {
+    call!(l, "path_symlink", |w,
+                              _d,
+                              b,
+                              at: u32,
+                              length: u32,
+                              fd: u32,
+                              at2: u32,
+                              length2: u32| {
         w.symlink(&b.path(at, length)?, fd, &b.path(at2, length2)?)
     });
-    call!(l, "path_unlink_file", |w, _d, b, fd: u32, at: u32, length: u32| {
-        w.remove(fd, &b.path(at, length)?, false)
-    });
+    call!(
+        l,
+        "path_unlink_file",
+        |w, _d, b, fd: u32, at: u32, length: u32| { w.remove(fd, &b.path(at, length)?, false) }
+    );
     Ok(())
 }

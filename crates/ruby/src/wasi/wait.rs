@@ -55,7 +55,11 @@ impl Wasi {
             let fd = bytes.u32(at + 16)?;
             match self.handles.get(fd as usize).and_then(Option::as_ref) {
                 Some(Handle::Host { fd, .. }) => {
-                    let flags = if kind == 1 { PollFlags::POLLIN } else { PollFlags::POLLOUT };
+                    let flags = if kind == 1 {
+                        PollFlags::POLLIN
+                    } else {
+                        PollFlags::POLLOUT
+                    };
                     polled.push((index, kind, PollFd::new(fd.as_fd(), flags)));
                 }
                 Some(_) => ready.push((index, kind)),
@@ -92,7 +96,10 @@ fn wait(
     loop {
         let slept = Duration::from_nanos(clock(1)?.saturating_sub(started));
         let left = sleep.map(|sleep| sleep.saturating_sub(slept));
-        let slice = left.unwrap_or(SLICE).min(SLICE).min(door.remaining().unwrap_or(SLICE));
+        let slice = left
+            .unwrap_or(SLICE)
+            .min(SLICE)
+            .min(door.remaining().unwrap_or(SLICE));
         let mut fds: Vec<_> = polled.iter().map(|(_, _, fd)| fd.clone()).collect();
         let count = match ppoll(&mut fds, Some(TimeSpec::from_duration(slice)), None) {
             Err(nix::errno::Errno::EINTR) => 0,
