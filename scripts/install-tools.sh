@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$1
 
-./scripts/need.sh cargo cc venv tcsh npm
+./scripts/need.sh cargo cc venv tcsh npm rabbitmq-server
 mkdir -p "$tools"
 python3 -m venv "$tools"
 "$tools/bin/python" -m pip --quiet --disable-pip-version-check install --requirement requirements-test.txt

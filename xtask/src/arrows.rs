@@ -63,6 +63,7 @@ const FOR_TESTS: &[(&str, &[&str])] = &[
     ("converge", &["testkit"]),
     ("facts", &["testkit"]),
     ("link", &["broker"]),
+    ("broker", &["testkit"]),
     ("locker", &["testkit"]),
     ("cyclecloud", &["testkit"]),
     ("cycle_server", &["testkit"]),

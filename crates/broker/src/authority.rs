@@ -9,6 +9,10 @@ use crate::failure::{Code, Failure};
 /// The answer of [`Authority::authenticate`]: what the user may do, or none for a wrong name or password.
 pub type Authentication<'a> = Pin<Box<dyn Future<Output = Option<Permissions>> + Send + 'a>>;
 
+/// The answer of [`Authority::authenticate_certificate`]: the user and what it may do.
+pub type CertificateAuthentication<'a> =
+    Pin<Box<dyn Future<Output = Option<(String, Permissions)>> + Send + 'a>>;
+
 /// Knows the users. The embedder's; the broker keeps no accounts.
 pub trait Authority: fmt::Debug + Send + Sync {
     /// Checks a name and password, once for each connection. Should take the same time for a wrong name as for a wrong
@@ -16,6 +20,20 @@ pub trait Authority: fmt::Debug + Send + Sync {
     ///
     /// A user that is refused from now on keeps connections that are open: see [`Broker::close_user`](crate::Broker::close_user).
     fn authenticate<'a>(&'a self, user: &'a str, password: &'a [u8]) -> Authentication<'a>;
+
+    /// Whose certificate this is (DER), which TLS has verified already: the mechanism EXTERNAL. Without an answer of the embedder it
+    /// is nobody's.
+    fn authenticate_certificate<'a>(&'a self, certificate: &'a [u8]) -> CertificateAuthentication<'a> {
+        let _ = certificate;
+        Box::pin(std::future::ready(None))
+    }
+
+    /// What a user that was let in may do in a vhost; none when it may not enter it. Without an answer of the embedder, everybody may
+    /// enter `/` and nothing else.
+    fn enter(&self, user: &str, vhost: &str, permissions: Permissions) -> Option<Permissions> {
+        let _ = user;
+        (vhost == "/").then_some(permissions)
+    }
 }
 
 /// One way to name resources (exchanges and queues).

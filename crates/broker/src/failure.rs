@@ -76,6 +76,14 @@ impl Failure {
         }
     }
 
+    /// The same refusal, as it is said in another vhost than `/`, which the engine knows nothing of.
+    pub(crate) fn in_vhost(mut self, vhost: &str) -> Self {
+        if vhost != "/" {
+            self.text = self.text.replace("in vhost '/'", &format!("in vhost '{vhost}'"));
+        }
+        self
+    }
+
     /// Asked for something that does not exist.
     pub(crate) fn no_queue(name: &str) -> Self {
         Self::channel(Code::NotFound, format!("no queue '{name}' in vhost '/'"))

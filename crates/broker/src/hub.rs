@@ -26,7 +26,46 @@ struct Known {
     end: CancellationToken,
 }
 
-/// What all connections share.
+/// Why publishers are not read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    Memory,
+    Disk,
+}
+
+impl Alarm {
+    /// As RabbitMQ says it.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Memory => "low on memory",
+            Self::Disk => "low on disk",
+        }
+    }
+}
+
+/// The vhosts by name.
+#[derive(Debug)]
+pub(crate) struct Vhosts {
+    /// `/`, which also knows all connections.
+    pub(crate) root: Arc<Hub>,
+    pub(crate) others: BTreeMap<String, Arc<Hub>>,
+}
+
+impl Vhosts {
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Hub>> {
+        match name {
+            "/" => Some(&self.root),
+            name => self.others.get(name),
+        }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Arc<Hub>)> {
+        let others = self.others.iter().map(|(name, hub)| (name.as_str(), hub));
+        std::iter::once(("/", &self.root)).chain(others)
+    }
+}
+
+/// What all connections to a vhost share.
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) settings: Settings,
@@ -34,8 +73,10 @@ pub(crate) struct Hub {
     inside: Mutex<Inside>,
     /// How far the log is safe.
     pub(crate) synced: watch::Receiver<Synced>,
-    /// There are too many messages in memory.
-    pub(crate) blocked: watch::Sender<bool>,
+    /// Publishers must wait.
+    pub(crate) blocked: watch::Sender<Option<Alarm>>,
+    /// What is wrong with the disk, while something is.
+    disk: Mutex<Option<String>>,
     connections: Mutex<BTreeMap<u64, Known>>,
     /// Locked as long as anybody can write the log; another broker cannot have it.
     lock: File,
@@ -56,7 +97,8 @@ impl Hub {
                 engine,
                 mailboxes: HashMap::new(),
             }),
-            blocked: watch::Sender::new(false),
+            blocked: watch::Sender::new(None),
+            disk: Mutex::new(None),
             connections: Mutex::new(BTreeMap::new()),
             lock,
         }
@@ -80,15 +122,43 @@ impl Hub {
         let memory = inside.engine.memory();
         let limit = self.settings.memory_limit;
         drop(inside);
+        let no_disk = lock(&self.disk).is_some();
         self.blocked.send_if_modified(|blocked| {
-            let now = if *blocked {
-                memory > limit - limit / 10
+            let is_full = match *blocked {
+                Some(Alarm::Memory) => memory > limit - limit / 10,
+                _ => memory > limit,
+            };
+            let now = if no_disk {
+                Some(Alarm::Disk)
             } else {
-                memory > limit
+                is_full.then_some(Alarm::Memory)
             };
             std::mem::replace(blocked, now) != now
         });
         answer
+    }
+
+    /// What the clock does: messages and queues expire, and the disk is looked at.
+    pub(crate) fn tick(&self) {
+        let trouble = self.synced.borrow().trouble.clone().or_else(|| self.low_disk());
+        let before = std::mem::replace(&mut *lock(&self.disk), trouble.clone());
+        match (&before, &trouble) {
+            (None, Some(trouble)) => tracing::error!("publishers wait: {trouble}"),
+            (Some(_), None) => tracing::info!("publishers go on: the disk has room again"),
+            _ => {}
+        }
+        let now = self.now();
+        self.with(|engine| engine.tick(now));
+    }
+
+    /// That there is less room than there must be, in words.
+    fn low_disk(&self) -> Option<String> {
+        let dir = &self.settings.dir;
+        // A disk that does not tell is no reason to stop.
+        let disk = nix::sys::statvfs::statvfs(dir).ok()?;
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        let limit = self.settings.disk_free_limit;
+        (free < limit).then(|| format!("`{}` has {free} bytes free, less than {limit}", dir.display()))
     }
 
     /// Writes everything, ends the writer, and leaves the folder to another broker. Blocks.
@@ -153,7 +223,7 @@ impl Hub {
         own.map(|known| known.end.cancel()).count()
     }
 
-    pub(crate) fn status(&self) -> Status {
+    pub(crate) fn status(&self, vhost: &str) -> Status {
         let connections = lock(&self.connections)
             .values()
             .map(|known| ConnectionStatus {
@@ -167,6 +237,7 @@ impl Hub {
             .engine
             .each_queue(|name, ready, unacked, consumers, durable| {
                 queues.push(QueueStatus {
+                    vhost: vhost.to_owned(),
                     name: name.to_owned(),
                     ready,
                     unacked,
@@ -182,8 +253,10 @@ impl Hub {
             queues,
             memory,
             log_size,
-            blocked: *self.blocked.borrow(),
-            trouble: self.synced.borrow().trouble.clone(),
+            blocked: self.blocked.borrow().is_some(),
+            trouble: lock(&self.disk)
+                .clone()
+                .or_else(|| self.synced.borrow().trouble.clone()),
         }
     }
 }

@@ -45,13 +45,17 @@ impl fmt::Debug for Clock {
 pub struct Settings {
     /// The folder of the message log; made when there is none, locked while the broker runs.
     pub dir: PathBuf,
+    /// Names of vhosts beside `/`. Each has exchanges, queues, a log and a limit of memory of its own. None.
+    pub vhosts: Vec<String>,
     /// Bytes of a segment of the log, about. 16 MiB.
     pub segment_size: u64,
     /// The largest body of a message, in bytes. A publisher of more gets 406 on its channel. 16 MiB.
     pub max_body: u64,
     /// Bytes of messages in memory above which connections that publish are not read from, until consumers took a
-    /// tenth away. 512 MiB.
+    /// tenth away. Above half of it, what is on the disk leaves the memory. 512 MiB.
     pub memory_limit: usize,
+    /// Bytes that must be free where the log is; with less, connections that publish are not read from. 50 MB, as RabbitMQ.
+    pub disk_free_limit: u64,
     /// Connections, those not yet logged in included; more are closed at once. 20,000.
     pub max_connections: usize,
     /// How long a client may take from the first byte to the open connection. 10 s.
@@ -72,9 +76,11 @@ impl Settings {
         const MIB: usize = 1024 * 1024;
         Self {
             dir: dir.into(),
+            vhosts: Vec::new(),
             segment_size: 16 * MIB as u64,
             max_body: 16 * MIB as u64,
             memory_limit: 512 * MIB,
+            disk_free_limit: 50_000_000,
             max_connections: 20_000,
             handshake_timeout: Duration::from_secs(10),
             refusal_delay: Duration::from_secs(1),

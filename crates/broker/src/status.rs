@@ -3,6 +3,8 @@
 /// A queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueStatus {
+    /// The vhost that it is in.
+    pub vhost: String,
     /// Its name.
     pub name: String,
     /// Messages that wait for a consumer.
@@ -29,14 +31,14 @@ pub struct ConnectionStatus {
 pub struct Status {
     /// In the order in which they came.
     pub connections: Vec<ConnectionStatus>,
-    /// By name.
+    /// By vhost and name.
     pub queues: Vec<QueueStatus>,
     /// Bytes of messages in memory.
     pub memory: usize,
     /// Bytes of the message log on the disk.
     pub log_size: u64,
-    /// Publishers wait because there are too many messages in memory.
+    /// Publishers wait because there are too many messages in memory, or for the disk.
     pub blocked: bool,
-    /// What the disk refused, while it does.
+    /// What is wrong with the disk, while something is: what it refused, or how little room it has.
     pub trouble: Option<String>,
 }

@@ -25,7 +25,7 @@ use crate::app::{App, Reach, SharedApp};
 use crate::auth::Auth;
 use crate::clock::SharedClock;
 use crate::folder::{Folder, Site};
-use crate::inbox::{self, Courier, Endpoint, Gate};
+use crate::inbox::{self, Accounts, Courier, Endpoint, Gate, Management};
 use crate::listen::TlsListener;
 use crate::lockers::Lockers;
 use crate::logging;
@@ -84,8 +84,12 @@ pub async fn run(
     let mut stop = StopSignals::new()?;
 
     let http = Door::open(settings.http, "--http", &folder).await?;
-    let amqp = Door::open(settings.amqp, "--amqp", &folder).await?;
-    let app = app(&folder, settings, clock, &http, &amqp).await?;
+    // With a RabbitMQ there is no listener of our own.
+    let amqp = match settings.messages {
+        Some(_) => None,
+        None => Some(Door::open(settings.amqp, "--amqp", &folder).await?),
+    };
+    let app = app(&folder, settings, clock, &http, amqp.as_ref()).await?;
     let server = Server::start(&folder, app.clone(), http, amqp).await?;
     durable::write_json(
         &folder.state(),
@@ -179,7 +183,7 @@ async fn app(
     settings: Settings,
     clock: SharedClock,
     http: &Door,
-    amqp: &Door,
+    amqp: Option<&Door>,
 ) -> anyhow::Result<SharedApp> {
     let store = Store::open(&folder.store())?;
     let access = Access::default();
@@ -196,8 +200,18 @@ async fn app(
     let ca_file = tls::ca_file(&folder.tls());
     let ca =
         std::fs::read_to_string(&ca_file).with_context(|| format!("cannot read `{}`", ca_file.display()))?;
-    // Where both listen on everything, the host of the URL is right for both.
-    let amqp_host = (!amqp.address.ip().is_unspecified()).then(|| amqp.address.ip().to_string());
+    let amqp = match (amqp, &settings.messages) {
+        (Some(door), _) => Amqp {
+            // Where both listen on everything, the host of the URL is right for both.
+            host: (!door.address.ip().is_unspecified()).then(|| door.address.ip().to_string()),
+            port: door.address.port(),
+            tls: door.tls.is_some(),
+            vhost: "/".to_owned(),
+            ca: None,
+        },
+        (None, Some(messages)) => messages.reach.clone(),
+        (None, None) => bail!("there is neither a listener for AMQP nor a RabbitMQ"),
+    };
     let started = clock.now();
     Ok(Arc::new(App {
         auth: Auth::new(store.clone())?,
@@ -207,12 +221,7 @@ async fn app(
         clock,
         reach: Reach {
             url,
-            amqp: Amqp {
-                host: amqp_host,
-                port: amqp.address.port(),
-                tls: amqp.tls.is_some(),
-                vhost: "/".to_owned(),
-            },
+            amqp,
             ca,
             ca_file,
         },
@@ -241,7 +250,8 @@ fn amqp_url(reach: &Reach) -> String {
 /// What runs.
 struct Server {
     app: SharedApp,
-    broker: Broker,
+    /// None with a RabbitMQ.
+    broker: Option<Broker>,
     provider: Arc<dyn Provider>,
     http: JoinHandle<std::io::Result<()>>,
     inbox: JoinHandle<()>,
@@ -249,40 +259,38 @@ struct Server {
 }
 
 impl Server {
-    async fn start(folder: &Folder, app: SharedApp, http: Door, amqp: Door) -> anyhow::Result<Self> {
-        let password = SecretString::from(crate::auth::generate_password()?);
-        let gate = Gate::new(app.clone(), password.clone());
-        let broker = Broker::open(broker::Settings::new(folder.broker()), Arc::new(gate))?;
+    async fn start(folder: &Folder, app: SharedApp, http: Door, amqp: Option<Door>) -> anyhow::Result<Self> {
         let mut inside = Vec::new();
-        // Our own connection needs no TLS, and no name that others know.
-        let own = match &amqp.tls {
-            Some(_) => Some(TcpListener::bind("127.0.0.1:0").await?),
-            None => None,
+        let messages = app.settings.messages.clone();
+        let (endpoint, accounts) = match (amqp, messages) {
+            (Some(door), _) => {
+                let (broker, endpoint) = own_broker(folder, &app, door, &mut inside).await?;
+                (endpoint, Accounts::Own(broker))
+            }
+            (None, Some(messages)) => {
+                let management = Management::new(&messages)?;
+                (
+                    Endpoint::rabbitmq(&messages),
+                    Accounts::RabbitMq(Arc::new(management)),
+                )
+            }
+            (None, None) => bail!("there is neither a listener for AMQP nor a RabbitMQ"),
         };
-        let own_port = match &own {
-            Some(own) => own.local_addr()?.port(),
-            None => amqp.address.port(),
+        let broker = match &accounts {
+            Accounts::Own(broker) => Some(broker.clone()),
+            Accounts::RabbitMq(_) => None,
         };
-        for (listener, tls) in own
-            .map(|own| (own, None))
-            .into_iter()
-            .chain([(amqp.listener, amqp.tls)])
-        {
-            let broker = broker.clone();
-            inside.push(tokio::spawn(async move { broker.listen(listener, tls).await }));
-        }
-        let (courier, orders) = Courier::new(broker.clone());
+        let (courier, orders) = Courier::new(accounts, endpoint.clone(), app.clock.clone());
         let (ready, mut is_ready) = watch::channel(false);
-        let endpoint = Endpoint {
-            port: own_port,
-            password,
-        };
         let inbox = tokio::spawn(inbox::run(app.clone(), endpoint, orders, Arc::new(ready)));
         let courier = Arc::new(courier);
         let http = serve(&app, courier.clone(), http)?;
-        tokio::time::timeout(BROKER_READY, is_ready.wait_for(|ready| *ready))
-            .await
-            .context("the server's own message broker does not answer")??;
+        // A RabbitMQ may come later; until then nodes wait, or speak over HTTPS.
+        if broker.is_some() {
+            tokio::time::timeout(BROKER_READY, is_ready.wait_for(|ready| *ready))
+                .await
+                .context("the server's own message broker does not answer")??;
+        }
 
         let programs = match &app.settings.programs {
             Some(programs) => ProcessSettings::new(folder.nodes(), programs),
@@ -310,7 +318,9 @@ impl Server {
         }
         // Tasks end by themselves; a panic was reported when it happened.
         let _ = tokio::time::timeout(LAST_REQUESTS, self.inbox).await;
-        self.broker.shutdown().await;
+        if let Some(broker) = self.broker {
+            broker.shutdown().await;
+        }
         for task in self.inside {
             let _ = tokio::time::timeout(LAST_REQUESTS, task).await;
         }
@@ -321,6 +331,36 @@ impl Server {
             );
         }
     }
+}
+
+/// The server's own broker on its listener, and how the server itself reaches it.
+async fn own_broker(
+    folder: &Folder,
+    app: &SharedApp,
+    amqp: Door,
+    inside: &mut Vec<JoinHandle<()>>,
+) -> anyhow::Result<(Broker, Endpoint)> {
+    let password = SecretString::from(crate::auth::generate_password()?);
+    let gate = Gate::new(app.clone(), password.clone());
+    let broker = Broker::open(broker::Settings::new(folder.broker()), Arc::new(gate))?;
+    // Our own connection needs no TLS, and no name that others know.
+    let own = match &amqp.tls {
+        Some(_) => Some(TcpListener::bind("127.0.0.1:0").await?),
+        None => None,
+    };
+    let own_port = match &own {
+        Some(own) => own.local_addr()?.port(),
+        None => amqp.address.port(),
+    };
+    for (listener, tls) in own
+        .map(|own| (own, None))
+        .into_iter()
+        .chain([(amqp.listener, amqp.tls)])
+    {
+        let broker = broker.clone();
+        inside.push(tokio::spawn(async move { broker.listen(listener, tls).await }));
+    }
+    Ok((broker, Endpoint::own(own_port, &password)))
 }
 
 fn serve(app: &SharedApp, post: Arc<Courier>, door: Door) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {

@@ -4,8 +4,10 @@
 //! one.
 
 mod lockers;
+mod messages;
 
 pub use lockers::LockerSettings;
+pub use messages::MessageSettings;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,6 +41,8 @@ struct Fragment {
     retention: Retention,
     #[serde(default)]
     provider: Provider,
+    #[serde(default)]
+    messages: messages::Fragment,
     #[serde(default)]
     machine_types: BTreeMap<String, MachineType>,
     #[serde(default)]
@@ -101,6 +105,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How long at most it may take if it says so.
     pub shutdown_limit: Duration,
+    /// The RabbitMQ that carries the messages; none: the server's own broker does.
+    pub messages: Option<MessageSettings>,
     /// Object storage beside the server's own locker, by name.
     pub lockers: BTreeMap<String, LockerSettings>,
     /// Name of the locker that holds a project when nobody says which.
@@ -181,6 +187,7 @@ impl Fragment {
             ("limits.", &self.limits.unknown),
             ("retention.", &self.retention.unknown),
             ("provider.", &self.provider.unknown),
+            ("messages.", &self.messages.unknown),
         ]
         .into_iter()
         .flat_map(|(prefix, keys)| keys.keys().map(move |key| format!("{prefix}{key}")))
@@ -200,11 +207,12 @@ impl Fragment {
 
     /// A warning when others of this machine can read a secret in the file.
     fn open_secret(&self, path: &Path) -> Option<String> {
-        let holds_secret = self.lockers.values().any(lockers::Fragment::holds_secret);
+        let holds_secret =
+            self.messages.holds_secret() || self.lockers.values().any(lockers::Fragment::holds_secret);
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
         (holds_secret && mode & 0o077 != 0).then(|| {
             format!(
-                "`{}` holds the secret of a locker and others may read it: its mode is {:o}",
+                "`{}` holds a secret and others may read it: its mode is {:o}",
                 path.display(),
                 mode & 0o777
             )
@@ -236,6 +244,7 @@ impl Fragment {
                 problem: "a URL like `https://host:8080` is expected",
             });
         }
+        let messages = self.messages.settings(folder)?;
         let mut lockers = BTreeMap::new();
         for (name, fragment) in self.lockers {
             let settings = fragment.settings(&name, folder)?;
@@ -269,6 +278,7 @@ impl Fragment {
             shutdown_limit: Duration::from_secs(
                 self.provider.shutdown_limit_seconds.unwrap_or(SHUTDOWN_LIMIT),
             ),
+            messages,
             lockers,
             default_locker,
         })
@@ -345,6 +355,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rabbitmq_is_named_by_one_url() {
+        let (settings, _) = load("[messages]\nurl = \"amqps://cycle:s3cret@mq.example.com/site\"\n").unwrap();
+        let messages = settings.messages.unwrap();
+        assert_eq!(messages.management_url, "https://mq.example.com:15671");
+        let reach = &messages.reach;
+        assert_eq!(
+            (reach.host.as_deref(), reach.port, reach.tls, reach.vhost.as_str()),
+            (Some("mq.example.com"), 5671, true, "site")
+        );
+        assert!(!format!("{messages:?}").contains("s3cret"));
+        let error = load("[messages]\nurl = \"amqp://cycle:s3cret@mq.example.com/site\"\n").unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[test]
     fn values_that_cannot_be_are_refused() {
         for text in [
             "http = \"8080\"",
@@ -355,6 +380,10 @@ mod tests {
             "default_locker = \"none\"",
             "[lockers.local]\nurl = \"az://a/b\"",
             "[lockers.x]",
+            "[messages]\nurl = \"http://x\"",
+            "[messages]\nurl = \"amqp://a:b@example.com\"",
+            "[messages]\nnode_url = \"amqps://example.com\"",
+            "[messages]\nurl = \"amqps://example.com\"\nmanagement_url = \"http://example.com\"",
         ] {
             assert!(load(text).is_err(), "{text}");
         }

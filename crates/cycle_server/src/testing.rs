@@ -142,6 +142,7 @@ impl Bench {
                     port: 1,
                     tls: false,
                     vhost: "/".to_owned(),
+                    ca: None,
                 },
                 ca: "a certificate".to_owned(),
                 ca_file: folder.path().join("ca.pem"),
@@ -459,6 +460,17 @@ impl Post for FakePost {
             self.published.lock().unwrap().push(publication);
         }
         answer
+    }
+
+    fn follow(
+        &self,
+        _: Vec<String>,
+    ) -> BoxFuture<'_, Result<tokio::sync::mpsc::Receiver<protocol::PassingMessage>, PostError>> {
+        std::future::ready(Err(PostError::Away)).boxed()
+    }
+
+    fn admit<'a>(&'a self, _: &'a Node, _: &'a str) -> BoxFuture<'a, Result<(), PostError>> {
+        std::future::ready(Ok(())).boxed()
     }
 
     fn close<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), PostError>> {

@@ -86,6 +86,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  cyclecloud events demo -f --priority low\n  cyclecloud events --level error"
     )]
     Events(Events),
+    /// See the messages of nodes and plug-ins on their way
+    #[command(subcommand)]
+    Messages(Messages),
 }
 
 #[derive(Debug, Args)]
@@ -394,6 +397,26 @@ pub(crate) struct Events {
 
 #[derive(Debug, Subcommand)]
 #[command(rename_all = "snake_case")]
+pub(crate) enum Messages {
+    /// Show messages as they pass, until Ctrl-C
+    #[command(after_help = "Examples:\n  \
+        cyclecloud messages tail --key 'demo.*.log'\n  \
+        cyclecloud messages tail --key 'site.#' --json | jq .body")]
+    Tail(TailMessages),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailMessages {
+    /// Only those whose routing key matches: `*` is one word, `#` any number of words; may be repeated
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) key: Vec<String>,
+    /// One JSON object a line, with all that is known of the message
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(rename_all = "snake_case")]
 pub(crate) enum User {
     /// Make an account
     #[command(after_help = "Example:\n  \
@@ -467,6 +490,9 @@ pub(crate) struct AddUser {
     /// May do everything on the server
     #[arg(long)]
     pub(crate) administrator: bool,
+    /// A program of the site: may hear the messages of nodes and send some of its own, over AMQP
+    #[arg(long)]
+    pub(crate) plugin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -494,6 +520,9 @@ pub(crate) struct ChangeUser {
     /// Whether it may do everything on the server
     #[arg(long, value_name = "true|false")]
     pub(crate) administrator: Option<bool>,
+    /// Whether it may hear the messages of nodes and send some of its own, over AMQP
+    #[arg(long, value_name = "true|false")]
+    pub(crate) plugin: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]

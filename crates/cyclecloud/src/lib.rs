@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod commands;
 mod config;
+mod follow;
 mod program;
 mod prompt;
 mod sse;

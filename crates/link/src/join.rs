@@ -179,8 +179,11 @@ impl Membership {
             cluster: configuration.cluster_name.clone(),
             secret: self.identity.secret.clone(),
             host: amqp.host.clone().unwrap_or_else(|| own.to_owned()),
+            ca: match &amqp.ca {
+                Some(ca) => Some(ca.clone().into_bytes()),
+                None => self.ca.clone(),
+            },
             amqp,
-            ca: self.ca.clone(),
         }))
     }
 

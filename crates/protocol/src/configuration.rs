@@ -51,11 +51,14 @@ pub struct Amqp {
     pub host: Option<String>,
     /// TCP port.
     pub port: u16,
-    /// Whether the listener speaks TLS, with a certificate of the server's CA.
+    /// Whether the listener speaks TLS, with a certificate of the server's CA, or of `ca` if that is given.
     pub tls: bool,
     /// Virtual host.
     #[serde(default = "Amqp::default_vhost")]
     pub vhost: String,
+    /// The authority of its certificate (PEM), when it is not the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
 }
 
 impl Amqp {

@@ -15,6 +15,7 @@ mod ids;
 mod message;
 mod report;
 pub mod rest;
+mod tail;
 pub mod topology;
 mod tree;
 
@@ -31,4 +32,5 @@ pub use report::{
     AUTOSCALE_EXPIRATION, Autoscale, Condition, ConditionStatus, Custom, CustomError, DEFAULT_ARRAY,
     IssueUpload, Properties, STANDARD_REQUEST_SET, TestFailure, TestReport,
 };
+pub use tail::PassingMessage;
 pub use tree::{lookup, merge, set_dotted};

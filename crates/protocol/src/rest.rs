@@ -338,6 +338,9 @@ pub struct User {
     pub uid: u32,
     /// Whether it may do everything on the server.
     pub administrator: bool,
+    /// Whether it may hear the messages of nodes and send some of its own, over AMQP.
+    #[serde(default)]
+    pub plugin: bool,
     /// Whether it can be used at all.
     pub disabled: bool,
     /// Whether nodes may have the account. Alone it grants nothing.
@@ -379,6 +382,9 @@ pub struct UserChange {
     /// See [`User::administrator`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub administrator: Option<bool>,
+    /// See [`User::plugin`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<bool>,
     /// See [`User::disabled`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,

@@ -8,7 +8,7 @@ use std::process::Command;
 const INSIDE: &str = "JETPACK_BOOTED";
 const SUITE: &str = "bookworm";
 /// What the tests need of the machine.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 20] = [
     "systemd",
     "systemd-sysv",
     "dbus",
@@ -23,6 +23,12 @@ const PACKAGES: [&str; 14] = [
     "e2fsprogs",
     "tzdata",
     "ca-certificates",
+    "fdisk",
+    "dnf",
+    "createrepo-c",
+    "rpm",
+    "python3-venv",
+    "ruby",
 ];
 
 /// Whether this process is a test in the container. If not, the test `name` of the same binary is run in one, and its

@@ -16,6 +16,7 @@ mod http;
 mod metadata;
 mod process;
 mod projects;
+mod rabbitmq;
 mod site;
 mod wait;
 
@@ -25,5 +26,6 @@ pub use http::{Answer, get, request};
 pub use metadata::{Cloud, FakeMetadata, Mood, azure_document, refusing_url};
 pub use process::{Program, Run, alive, kill_hard, program, run};
 pub use projects::Project;
+pub use rabbitmq::RabbitMq;
 pub use site::{Node, Site};
 pub use wait::{PATIENCE, wait_for};

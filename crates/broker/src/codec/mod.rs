@@ -1,13 +1,15 @@
 //! Bytes to frames and back, with every bound checked before anything is built from foreign bytes.
 
 mod depth;
+mod properties;
 mod read;
 mod write;
 
+pub(crate) use properties::{properties_from_bytes, reborn};
 pub(crate) use read::{ContentHeader, Frame, next_frame};
 pub(crate) use write::{
-    Content, put_ack, put_content, put_deliver, put_get_ok, put_heartbeat, put_method, put_return, short,
-    table_bytes, table_from_bytes,
+    Content, put_ack, put_content, put_deliver, put_get_ok, put_heartbeat, put_method, put_nack, put_return,
+    short, table_bytes, table_from_bytes,
 };
 
 /// The smallest frame-max that a peer may ask for; also the bound before it is negotiated.

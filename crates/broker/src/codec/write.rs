@@ -133,6 +133,14 @@ pub(crate) fn put_ack(out: &mut BytesMut, channel: u16, tag: u64, multiple: bool
     });
 }
 
+/// `basic.nack`, the refusal that a publisher hears.
+pub(crate) fn put_nack(out: &mut BytesMut, channel: u16, tag: u64, multiple: bool) {
+    put_basic(out, channel, 120, |out| {
+        out.put_u64(tag);
+        out.put_u8(multiple.into());
+    });
+}
+
 /// Header and body frames of at most `frame_max` bytes.
 pub(crate) fn put_content(out: &mut BytesMut, channel: u16, content: Content<'_>, frame_max: usize) {
     out.put_u8(2);

@@ -26,7 +26,7 @@ impl Session<'_> {
                 let answer = if nack.requeue {
                     Answer::PutBack
                 } else {
-                    Answer::Drop
+                    Answer::Reject
                 };
                 hub.with(|engine| engine.answer(id, number, nack.delivery_tag, nack.multiple, answer, now))
             }
@@ -34,7 +34,7 @@ impl Session<'_> {
                 let answer = if reject.requeue {
                     Answer::PutBack
                 } else {
-                    Answer::Drop
+                    Answer::Reject
                 };
                 hub.with(|engine| engine.answer(id, number, reject.delivery_tag, false, answer, now))
             }
@@ -150,7 +150,7 @@ impl Session<'_> {
             .get_mut(&number)
             .and_then(|channel| channel.confirms.as_mut())
         {
-            confirms.published(published.position);
+            confirms.published(published.position, !published.refused);
         }
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Session<'_> {
                 );
                 let content = Content {
                     properties: &message.properties,
-                    body: message.body(),
+                    body: &got.body,
                 };
                 put_content(&mut self.out, number, content, self.agreed.frame_max);
             }

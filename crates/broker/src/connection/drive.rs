@@ -12,7 +12,7 @@ use super::session::{Phase, Session, put_close};
 use crate::codec::{next_frame, put_heartbeat};
 use crate::engine::SessionId;
 use crate::failure::{Code, Failure};
-use crate::hub::Hub;
+use crate::hub::{Hub, Vhosts};
 
 /// Room for the next read: small for quiet clients, large for busy ones.
 const READ_SMALL: usize = 2 * 1024;
@@ -51,16 +51,20 @@ impl Drop for Guard<'_> {
 
 /// Serves a connection to its end.
 pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
-    hub: &Hub,
+    vhosts: &Vhosts,
     number: u64,
-    peer: &str,
+    (peer, certificate): (&str, Option<Vec<u8>>),
     mut stream: S,
     ends: Ends,
 ) {
+    let hub = &*vhosts.root;
     let mut input = BytesMut::with_capacity(READ_SMALL);
     let shaken = tokio::select! {
         _ = ends.wait() => return,
-        shaken = timeout(hub.settings.handshake_timeout, shake(hub, number, &mut stream, &mut input)) => shaken,
+        shaken = timeout(
+            hub.settings.handshake_timeout,
+            shake(vhosts, number, certificate.as_deref(), &mut stream, &mut input),
+        ) => shaken,
     };
     match shaken {
         Err(_) => tracing::debug!(peer, "the client did not open its connection in time"),
@@ -71,6 +75,8 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Ok(Ok(agreed)) => {
             tracing::debug!(peer, user = agreed.user, "connected");
+            // Looked up before the connection was opened; vhosts do not go.
+            let hub = vhosts.get(&agreed.vhost).unwrap_or(&vhosts.root);
             serve(hub, agreed, stream, input, &ends).await;
             tracing::debug!(peer, "disconnected");
         }
@@ -115,6 +121,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             match next_frame(&mut input, limit) {
                 Ok(Some(frame)) => {
                     session.take(frame);
+                    session.renew_secret().await;
                     if session.keeps_waiting(position) {
                         position = synced.borrow_and_update().position;
                         session.settle(position);

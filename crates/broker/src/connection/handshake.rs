@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::authority::Permissions;
 use crate::codec::{FRAME_MAX, FRAME_MIN, Frame, next_frame, put_method, short};
 use crate::failure::{Code, Failure};
-use crate::hub::Hub;
+use crate::hub::{Hub, Vhosts};
 
 /// Channels of one connection that are offered.
 const CHANNEL_MAX: u16 = 2047;
@@ -18,6 +18,7 @@ const CHANNEL_MAX: u16 = 2047;
 /// What was agreed.
 #[derive(Debug)]
 pub(super) struct Agreed {
+    pub(super) vhost: String,
     pub(super) user: String,
     pub(super) permissions: Permissions,
     pub(super) channel_max: u16,
@@ -53,11 +54,13 @@ impl From<Failure> for Refused {
 
 /// Does the handshake. Bytes beyond it stay in `input`.
 pub(super) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
-    hub: &Hub,
+    vhosts: &Vhosts,
     number: u64,
+    certificate: Option<&[u8]>,
     stream: &mut S,
     input: &mut BytesMut,
 ) -> Result<Agreed, Refused> {
+    let hub = &*vhosts.root;
     while input.len() < 8 {
         // A wrong start is answered at once: an HTTP client would wait for ever for the rest.
         if !b"AMQP\x00\x00\x09\x01".starts_with(&input[..]) {
@@ -75,18 +78,25 @@ pub(super) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
         return Err(Refused::Gone);
     }
     input.advance(8);
-    send(stream, connection::AMQPMethod::Start(start())).await?;
+    send(
+        stream,
+        connection::AMQPMethod::Start(start(certificate.is_some())),
+    )
+    .await?;
     let ok = match receive(stream, input).await? {
         connection::AMQPMethod::StartOk(ok) => ok,
         other => return Err(out_of_order(&other)),
     };
-    if ok.mechanism.as_str() != "PLAIN" {
-        return Err(Refused::Told(Failure::connection(
-            Code::AccessRefused,
-            format!("authentication mechanism '{}' is not supported", ok.mechanism),
-        )));
-    }
-    let (user, permissions) = log_in(hub, number, ok.response.as_bytes()).await?;
+    let (user, permissions) = match (ok.mechanism.as_str(), certificate) {
+        ("PLAIN", _) => log_in(hub, number, ok.response.as_bytes()).await?,
+        ("EXTERNAL", Some(certificate)) => identify(hub, number, certificate).await?,
+        _ => {
+            return Err(Refused::Told(Failure::connection(
+                Code::AccessRefused,
+                format!("authentication mechanism '{}' is not supported", ok.mechanism),
+            )));
+        }
+    };
     let heartbeat = u16::try_from(hub.settings.heartbeat.as_secs()).unwrap_or(u16::MAX);
     let tune = connection::Tune {
         channel_max: CHANNEL_MAX,
@@ -112,18 +122,22 @@ pub(super) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
         connection::AMQPMethod::Open(open) => open,
         other => return Err(out_of_order(&other)),
     };
-    if open.virtual_host.as_str() != "/" {
-        return Err(Refused::Told(Failure::connection(
-            Code::NotAllowed,
-            format!("vhost {} not found", open.virtual_host),
-        )));
+    let vhost = open.virtual_host.as_str();
+    let not_allowed = |text: String| Refused::Told(Failure::connection(Code::NotAllowed, text));
+    if vhosts.get(vhost).is_none() {
+        return Err(not_allowed(format!("vhost {vhost} not found")));
     }
+    let permissions = hub
+        .authority
+        .enter(&user, vhost, permissions)
+        .ok_or_else(|| not_allowed(format!("access to vhost '{vhost}' refused for user '{user}'")))?;
     send(stream, connection::AMQPMethod::OpenOk(connection::OpenOk {})).await?;
     let capability = |name: &str| match ok.client_properties.inner().get("capabilities") {
         Some(AMQPValue::FieldTable(table)) => table.inner().get(name) == Some(&AMQPValue::Boolean(true)),
         _ => false,
     };
     Ok(Agreed {
+        vhost: vhost.to_owned(),
         user,
         permissions,
         channel_max,
@@ -154,6 +168,20 @@ async fn log_in(hub: &Hub, number: u64, response: &[u8]) -> Result<(String, Perm
     )))
 }
 
+/// The user whose certificate TLS has verified.
+async fn identify(hub: &Hub, number: u64, certificate: &[u8]) -> Result<(String, Permissions), Refused> {
+    if let Some((user, permissions)) = hub.authority.authenticate_certificate(certificate).await {
+        hub.claim(number, &user);
+        return Ok((user, permissions));
+    }
+    tracing::warn!("refused a certificate");
+    tokio::time::sleep(hub.settings.refusal_delay).await;
+    Err(Refused::Told(Failure::connection(
+        Code::AccessRefused,
+        "Login was refused using authentication mechanism EXTERNAL",
+    )))
+}
+
 fn out_of_order(method: &connection::AMQPMethod) -> Refused {
     if matches!(method, connection::AMQPMethod::Close(_)) {
         return Refused::Gone;
@@ -171,7 +199,7 @@ fn not_agreed(what: &str, wanted: usize) -> Refused {
     ))
 }
 
-fn start() -> connection::Start {
+fn start(with_certificate: bool) -> connection::Start {
     let mut capabilities = FieldTable::default();
     for name in [
         "authentication_failure_close",
@@ -197,7 +225,12 @@ fn start() -> connection::Start {
         version_major: 0,
         version_minor: 9,
         server_properties: properties,
-        mechanisms: "PLAIN".into(),
+        mechanisms: if with_certificate {
+            "EXTERNAL PLAIN"
+        } else {
+            "PLAIN"
+        }
+        .into(),
         locales: "en_US".into(),
     }
 }

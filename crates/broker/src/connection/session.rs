@@ -6,14 +6,14 @@ use amq_protocol::protocol::{AMQPClass, access, basic, channel, confirm, connect
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
-use super::channel::{Channel, Confirms};
+use super::channel::{Channel, Confirmed, Confirms};
 use super::content::{Assembly, unexpected};
 use super::handshake::Agreed;
 use crate::authority::{Access, Resource};
-use crate::codec::{Content, Frame, put_ack, put_content, put_deliver, put_method, short};
+use crate::codec::{Content, Frame, put_ack, put_content, put_deliver, put_method, put_nack, short};
 use crate::engine::{Effect, Engine, SessionId};
 use crate::failure::{Code, Extent, Failure};
-use crate::hub::Hub;
+use crate::hub::{Alarm, Hub};
 
 /// Bytes of output above which nothing more is read or delivered until the client reads.
 const OUT_HIGH: usize = 256 * 1024;
@@ -46,6 +46,8 @@ pub(super) struct Session<'a> {
     /// It published; so it is one of those that wait when there are too many messages.
     pub(super) publishes: bool,
     told_blocked: bool,
+    /// What the client wants to be known by from now on; to be checked.
+    new_secret: Option<Vec<u8>>,
     /// Bytes of messages that are not complete.
     pub(super) assembling: usize,
 }
@@ -69,6 +71,7 @@ impl<'a> Session<'a> {
             ahead: 0,
             publishes: false,
             told_blocked: false,
+            new_secret: None,
             assembling: 0,
         }
     }
@@ -97,7 +100,7 @@ impl<'a> Session<'a> {
     }
 
     fn is_blocked(&self) -> bool {
-        self.publishes && *self.hub.blocked.borrow()
+        self.publishes && self.hub.blocked.borrow().is_some()
     }
 
     /// Something waits for the log.
@@ -124,20 +127,28 @@ impl<'a> Session<'a> {
             self.out.unsplit(answer);
         }
         for (number, channel) in &mut self.channels {
-            if !channel.closing
-                && let Some((tag, multiple)) = channel
-                    .confirms
-                    .as_mut()
-                    .and_then(|confirms| confirms.take(synced))
+            if channel.closing {
+                continue;
+            }
+            while let Some(confirmed) = channel
+                .confirms
+                .as_mut()
+                .and_then(|confirms| confirms.take(synced))
             {
-                put_ack(&mut self.out, *number, tag, multiple);
+                let Confirmed { tag, multiple, taken } = confirmed;
+                if taken {
+                    put_ack(&mut self.out, *number, tag, multiple);
+                } else {
+                    put_nack(&mut self.out, *number, tag, multiple);
+                }
             }
         }
     }
 
     /// Tells a publisher that it is kept waiting, or no more.
     pub(super) fn tell_blocked(&mut self) {
-        let blocked = self.is_blocked();
+        let alarm = *self.hub.blocked.borrow();
+        let blocked = self.publishes && alarm.is_some();
         if self.phase != Phase::Open || blocked == self.told_blocked {
             return;
         }
@@ -145,7 +156,7 @@ impl<'a> Session<'a> {
         if self.agreed.blocked_notify {
             let method = if blocked {
                 connection::AMQPMethod::Blocked(connection::Blocked {
-                    reason: short("too many messages wait in memory"),
+                    reason: short(alarm.map(Alarm::reason).unwrap_or_default()),
                 })
             } else {
                 connection::AMQPMethod::Unblocked(connection::Unblocked {})
@@ -183,6 +194,7 @@ impl<'a> Session<'a> {
                 tag,
                 redelivered,
                 message,
+                body,
                 ..
             } => {
                 if open(channel) {
@@ -197,11 +209,11 @@ impl<'a> Session<'a> {
                     );
                     let content = Content {
                         properties: &message.properties,
-                        body: message.body(),
+                        body,
                     };
                     put_content(&mut self.out, *channel, content, self.agreed.frame_max);
                 }
-                Engine::cost(message.body().len(), message.properties.len())
+                Engine::cost(body.len(), message.properties.len())
             }
             Effect::Cancelled {
                 channel, consumer, ..
@@ -245,11 +257,34 @@ impl<'a> Session<'a> {
             .check(&self.agreed.user, access, resource, name)
     }
 
+    /// Checks a new secret, if the client has sent one: what it may do may have changed with it.
+    pub(super) async fn renew_secret(&mut self) {
+        let Some(secret) = self.new_secret.take() else {
+            return;
+        };
+        let Agreed { user, vhost, .. } = &self.agreed;
+        let authority = &self.hub.authority;
+        let known = authority.authenticate(user, &secret).await;
+        match known.and_then(|permissions| authority.enter(user, vhost, permissions)) {
+            Some(permissions) => {
+                self.agreed.permissions = permissions;
+                let ok = connection::AMQPMethod::UpdateSecretOk(connection::UpdateSecretOk {});
+                self.answer(0, AMQPClass::Connection(ok));
+            }
+            None => {
+                tracing::warn!(user, "refused a new secret");
+                let failure = Failure::connection(Code::NotAllowed, "New secret was refused");
+                self.fail(&failure, (10, 70));
+            }
+        }
+    }
+
     /// Tells the client why this is the end, and waits for its answer.
     pub(super) fn fail(&mut self, failure: &Failure, (class, method): (u16, u16)) {
         if self.phase != Phase::Open {
             return;
         }
+        let failure = &failure.clone().in_vhost(&self.agreed.vhost);
         tracing::info!(user = self.agreed.user, %failure, "closed a connection");
         self.phase = Phase::Closing;
         self.channels.clear();
@@ -300,6 +335,7 @@ impl<'a> Session<'a> {
     }
 
     fn fail_channel(&mut self, number: u16, failure: &Failure, (class, method): (u16, u16)) {
+        let failure = &failure.clone().in_vhost(&self.agreed.vhost);
         tracing::debug!(user = self.agreed.user, channel = number, %failure, "closed a channel");
         self.forget_channel(number, true);
         let close = channel::Close {
@@ -342,10 +378,10 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             connection::AMQPMethod::CloseOk(_) => Ok(()),
-            connection::AMQPMethod::UpdateSecret(_) => Err(Failure::connection(
-                Code::NotImplemented,
-                "connection.update-secret is not supported",
-            )),
+            connection::AMQPMethod::UpdateSecret(update) => {
+                self.new_secret = Some(update.new_secret.as_bytes().to_vec());
+                Ok(())
+            }
             _ => Err(Failure::connection(
                 Code::CommandInvalid,
                 "this method has no place in an open connection",

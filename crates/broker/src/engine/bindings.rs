@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
-use super::arguments::check_exchange;
+use super::arguments::alternate;
 use super::exchange::{Binding, Destination, Exchange, Kind};
 use super::state::{Engine, SessionId};
 use crate::codec::table_bytes;
@@ -32,13 +32,18 @@ impl Engine {
         (durable, auto_delete, internal): (bool, bool, bool),
         arguments: &FieldTable,
     ) -> Result<Option<u64>, Failure> {
-        check_exchange(arguments)?;
+        let other = alternate(arguments)?;
         if let Some(there) = self.exchanges.get(name) {
             for (what, wanted, is) in [
                 ("type", kind.name(), there.kind.name()),
                 ("durable", yes_no(durable), yes_no(there.durable)),
                 ("auto_delete", yes_no(auto_delete), yes_no(there.auto_delete)),
                 ("internal", yes_no(internal), yes_no(there.internal)),
+                (
+                    "alternate-exchange",
+                    other.unwrap_or("none"),
+                    there.alternate.as_deref().unwrap_or("none"),
+                ),
             ] {
                 if wanted != is {
                     return Err(Failure::channel(
@@ -63,6 +68,7 @@ impl Engine {
         exchange.auto_delete = auto_delete;
         exchange.internal = internal;
         exchange.arguments = table_bytes(arguments);
+        exchange.alternate = other.map(Arc::from);
         let record = durable.then(|| Record::Defined(exchange_definition(&exchange)));
         self.exchanges.insert(name, exchange);
         Ok(record.map(|record| self.log(&record, true).position))

@@ -1,13 +1,13 @@
 //! The engine and its log: start from what was recovered, write all definitions, copy live messages to the head.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::arguments::QueueOptions;
+use super::arguments::{QueueOptions, alternate};
 use super::bindings::exchange_definition;
 use super::exchange::{Binding, Destination, Exchange, Kind};
 use super::message::Message;
-use super::queue::{Entry, Queue, QueueId};
+use super::queue::{Entry, Queue, QueueId, Ready};
 use super::queues::queue_definition;
 use super::state::Engine;
 use crate::codec::table_from_bytes;
@@ -27,10 +27,11 @@ impl Engine {
             self.restore_definition(definition, now);
         }
         for (number, found) in recovered.messages {
-            let message = Message::new(number, &found.exchange, &found.key, found.properties, found.body);
+            let body = (found.body, found.body_size);
+            let message = Message::recovered(number, &found.exchange, &found.key, found.properties, body);
             let holders = u32::try_from(found.queues.len()).unwrap_or(u32::MAX);
             message.held(holders, holders);
-            message.put(found.segment, found.size);
+            message.put((found.segment, found.size, found.end));
             self.journal.retain(found.segment, found.size);
             self.memory += message.weight();
             let message = Arc::new(message);
@@ -47,9 +48,11 @@ impl Engine {
         let definitions = self.definitions();
         self.journal.rotate(&definitions);
         if !recovered.damaged.is_empty() {
-            self.copy_to_head(&recovered.damaged);
+            let copied = self.copy_to_head(&recovered.damaged);
             for segment in recovered.damaged {
-                self.journal.set_aside(segment);
+                if copied {
+                    self.journal.set_aside(segment);
+                }
             }
         }
         self.compact();
@@ -76,6 +79,8 @@ impl Engine {
                 let mut exchange = Exchange::new(Arc::clone(&name), kind);
                 exchange.auto_delete = auto_delete;
                 exchange.internal = internal;
+                exchange.alternate = table_from_bytes(&arguments)
+                    .and_then(|table| alternate(&table).ok().flatten().map(Arc::from));
                 exchange.arguments = arguments;
                 self.exchanges.insert(name, exchange);
             }
@@ -100,7 +105,7 @@ impl Engine {
                         owner: None,
                         arguments,
                         options,
-                        ready: VecDeque::new(),
+                        ready: Ready::default(),
                         unacked: 0,
                         consumers: Vec::new(),
                         turn: 0,
@@ -192,13 +197,19 @@ impl Engine {
 
     /// Keeps the log small: drops old segments, after copying what is alive in them.
     pub(super) fn compact(&mut self) {
-        while let Some(segment) = self.journal.oldest_if_wasteful() {
-            self.copy_to_head(&BTreeSet::from([segment]));
+        while !self.unreadable
+            && let Some(segment) = self.journal.oldest_if_wasteful()
+        {
+            // What cannot be read now may be read later; until then nothing of it is thrown away.
+            if !self.copy_to_head(&BTreeSet::from([segment])) {
+                return;
+            }
             self.journal.drop_segment(segment);
         }
     }
 
-    fn copy_to_head(&mut self, segments: &BTreeSet<u64>) {
+    /// Appends what lives in these segments again; false when some of it cannot be read.
+    fn copy_to_head(&mut self, segments: &BTreeSet<u64>) -> bool {
         let mut live: BTreeMap<u64, Live> = BTreeMap::new();
         let mut collect = |queue: QueueId, entry: &Entry| {
             if entry.message.logged() && segments.contains(&entry.message.place().0) {
@@ -227,9 +238,16 @@ impl Engine {
             }
         }
         for (message, queues) in live.into_values() {
+            let Some(body) = self.body(&message) else {
+                return false;
+            };
             let (segment, size) = message.place();
             self.journal.release(segment, size);
-            self.log_message(&message, queues);
+            // The copy is not on the disk yet, and the original may soon be gone.
+            self.memory += message.page_in(body.clone());
+            let position = self.log_message(&message, body, queues);
+            self.page_later(&message, position);
         }
+        true
     }
 }

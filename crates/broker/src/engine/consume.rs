@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
+use bytes::Bytes;
 
-use super::arguments::check_consumer;
+use super::arguments::priority;
+use super::death::Reason;
 use super::message::Message;
 use super::queue::{Consumer, Entry};
 use super::state::{Engine, SessionId, Unacked};
@@ -13,8 +15,10 @@ use crate::failure::{Code, Failure};
 /// What becomes of messages that are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Done with, or thrown away.
+    /// Done with.
     Drop,
+    /// Not wanted: dead-lettered, if the queue says where to.
+    Reject,
     /// Back to its place in the queue.
     PutBack,
 }
@@ -25,6 +29,7 @@ pub(crate) struct Got {
     pub(crate) tag: u64,
     pub(crate) redelivered: bool,
     pub(crate) message: Arc<Message>,
+    pub(crate) body: Bytes,
     /// How many are left.
     pub(crate) left: usize,
 }
@@ -44,7 +49,7 @@ impl Engine {
         (no_ack, exclusive): (bool, bool),
         arguments: &FieldTable,
     ) -> Result<(), Failure> {
-        check_consumer(arguments)?;
+        let priority = priority(arguments)?;
         let id = self.usable_queue(session, queue)?.id;
         let most = self.limits.consumers;
         let state = self.session(session)?;
@@ -63,6 +68,14 @@ impl Engine {
         }
         let prefetch = state.prefetch;
         let found = self.usable_queue(session, queue)?;
+        if exclusive && found.options.single_active {
+            return Err(Failure::channel(
+                Code::AccessRefused,
+                format!(
+                    "queue '{queue}' in vhost '/' has a single active consumer; exclusive consumption is not possible"
+                ),
+            ));
+        }
         if found.consumers.iter().any(|other| other.exclusive) || exclusive && !found.consumers.is_empty() {
             return Err(Failure::channel(
                 Code::AccessRefused,
@@ -76,6 +89,7 @@ impl Engine {
             tag: Arc::clone(&tag),
             no_ack,
             exclusive,
+            priority,
             prefetch,
             unacked: 0,
         });
@@ -149,6 +163,13 @@ impl Engine {
         let id = found.id;
         self.expire(id, now);
         let found = self.usable_queue(session, queue)?;
+        let Some(message) = found.ready.front().map(|entry| Arc::clone(&entry.message)) else {
+            return Ok(None);
+        };
+        let body = self
+            .body(&message)
+            .ok_or_else(|| Failure::connection(Code::InternalError, "the message log cannot be read"))?;
+        let found = self.usable_queue(session, queue)?;
         let Some(entry) = found.ready.pop_front() else {
             return Ok(None);
         };
@@ -161,7 +182,8 @@ impl Engine {
         let got = Got {
             tag: state.tag,
             redelivered: entry.redelivered,
-            message: Arc::clone(&entry.message),
+            message,
+            body,
             left,
         };
         if no_ack {
@@ -233,7 +255,11 @@ impl Engine {
         }
         match answer {
             Answer::PutBack => self.put_back(answered.into_iter(), now),
-            Answer::Drop => {
+            Answer::Drop | Answer::Reject => {
+                let leave = |engine: &mut Self, queue, run: &[Entry]| match answer {
+                    Answer::Reject => engine.give_up(queue, run, Reason::Rejected, now),
+                    _ => engine.removed(queue, run),
+                };
                 // One record for each run of the same queue.
                 let mut run: Vec<Entry> = Vec::new();
                 let mut last = None;
@@ -245,14 +271,14 @@ impl Engine {
                     queue.unacked = queue.unacked.saturating_sub(1);
                     if last != Some(unacked.queue) {
                         if let Some(queue) = last.replace(unacked.queue) {
-                            self.removed(queue, &std::mem::take(&mut run));
+                            leave(self, queue, &std::mem::take(&mut run));
                         }
                         touched.push(unacked.queue);
                     }
                     run.push(unacked.entry);
                 }
                 if let Some(queue) = last {
-                    self.removed(queue, &run);
+                    leave(self, queue, &run);
                 }
                 for queue in touched {
                     self.pump(queue, now);

@@ -29,19 +29,30 @@ impl Engine {
             let Some(taker) = self.taker(id) else {
                 return;
             };
-            self.deliver(id, taker);
+            if !self.deliver(id, taker) {
+                return;
+            }
         }
     }
 
-    /// The next consumer in turn that can take a message.
+    /// The next consumer in turn that can take a message, of those with the highest priority that can.
     fn taker(&mut self, id: QueueId) -> Option<usize> {
         let window = self.limits.window;
         let Self { queues, sessions, .. } = self;
         let queue: &Queue = queues.get(&id)?;
-        let count = queue.consumers.len();
+        // With a single active consumer the others wait until the first one goes.
+        let count = match queue.options.single_active {
+            true => queue.consumers.len().min(1),
+            false => queue.consumers.len(),
+        };
+        let highest = queue.consumers.iter().map(|consumer| consumer.priority).max();
+        let mut best: Option<(usize, i64)> = None;
         for step in 0..count {
             let place = (queue.turn + step) % count;
             let consumer = &queue.consumers[place];
+            if best.is_some_and(|(_, priority)| priority >= consumer.priority) {
+                continue;
+            }
             let Some(session) = sessions.get_mut(&consumer.session) else {
                 continue;
             };
@@ -58,30 +69,41 @@ impl Engine {
                 session.stalled = true;
                 continue;
             }
-            return Some(place);
+            if Some(consumer.priority) == highest {
+                return Some(place);
+            }
+            best = Some((place, consumer.priority));
         }
-        None
+        best.map(|(place, _)| place)
     }
 
-    fn deliver(&mut self, id: QueueId, place: usize) {
+    /// Delivers the oldest message to a consumer; false when that cannot be done now.
+    fn deliver(&mut self, id: QueueId, place: usize) -> bool {
+        let waiting = self.queues.get(&id).and_then(|queue| queue.ready.front());
+        let Some(message) = waiting.map(|entry| Arc::clone(&entry.message)) else {
+            return false;
+        };
+        let Some(body) = self.body(&message) else {
+            return false;
+        };
         let Self { queues, sessions, .. } = self;
         let Some(queue) = queues.get_mut(&id) else {
-            return;
-        };
-        let Some(entry) = queue.ready.pop_front() else {
-            return;
+            return false;
         };
         queue.turn = place + 1;
         let consumer = &mut queue.consumers[place];
         let (owner, number, no_ack) = (consumer.session, consumer.channel, consumer.no_ack);
         let name = Arc::clone(&consumer.tag);
         let Some(session) = sessions.get_mut(&owner) else {
-            return queue.ready.push_front(entry);
+            return false;
         };
         let Some(channel) = session.channels.get_mut(&number) else {
-            return queue.ready.push_front(entry);
+            return false;
         };
-        session.window += entry.message.body().len() + entry.message.properties.len() + OVERHEAD;
+        let Some(entry) = queue.ready.pop_front() else {
+            return false;
+        };
+        session.window += body.len() + entry.message.properties.len() + OVERHEAD;
         channel.tag += 1;
         self.effects.push(Effect::Deliver {
             session: owner,
@@ -89,7 +111,8 @@ impl Engine {
             consumer: Arc::clone(&name),
             tag: channel.tag,
             redelivered: entry.redelivered,
-            message: Arc::clone(&entry.message),
+            message,
+            body,
         });
         if no_ack {
             self.removed(id, &[entry]);
@@ -106,6 +129,7 @@ impl Engine {
                 },
             );
         }
+        true
     }
 
     /// What [`Engine::drained`] is to be given for a delivery.

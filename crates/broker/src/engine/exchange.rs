@@ -74,6 +74,8 @@ pub(super) struct Exchange {
     pub(super) internal: bool,
     /// A field table, length first.
     pub(super) arguments: Vec<u8>,
+    /// Takes what finds no way here.
+    pub(super) alternate: Option<Arc<str>>,
     /// There before anybody declares it; cannot be deleted.
     pub(super) predeclared: bool,
     pub(super) bindings: HashSet<Binding>,
@@ -91,6 +93,7 @@ impl Exchange {
             auto_delete: false,
             internal: false,
             arguments: vec![0; 4],
+            alternate: None,
             predeclared: false,
             bindings: HashSet::new(),
             index: match kind {

@@ -1,13 +1,13 @@
 //! A message and its share of memory and disk.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 /// A message, shared by all queues that hold it.
 ///
-/// Bodies are in memory. Everything that reads one goes through [`Message::body`], so that it can come from the
-/// segment instead, whose number is known here.
+/// When there is not much room, the body of a message in the log is in its segment only: see [`Engine::body`](super::Engine).
 #[derive(Debug)]
 pub(crate) struct Message {
     /// Given at publishing, growing: the order in every queue.
@@ -16,13 +16,18 @@ pub(crate) struct Message {
     pub(crate) key: Box<str>,
     /// As they came from the publisher, flags first.
     pub(crate) properties: Bytes,
-    body: Bytes,
+    /// None while it is only on the disk.
+    body: Mutex<Option<Bytes>>,
+    /// Bytes of the body.
+    size: usize,
     /// Queues that hold it, in `ready` or as unacknowledged.
     holders: AtomicU32,
     /// The durable ones of them; 0 for a transient message.
     durable_holders: AtomicU32,
     segment: AtomicU64,
     size_on_disk: AtomicU64,
+    /// Where its record ends in the segment; the body is the last of it.
+    end: AtomicU64,
 }
 
 impl Message {
@@ -32,22 +37,66 @@ impl Message {
             exchange: exchange.into(),
             key: key.into(),
             properties,
-            body,
+            size: body.len(),
+            body: Mutex::new(Some(body)),
             holders: AtomicU32::new(0),
             durable_holders: AtomicU32::new(0),
             segment: AtomicU64::new(0),
             size_on_disk: AtomicU64::new(0),
+            end: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn body(&self) -> &Bytes {
-        &self.body
+    /// A message from the log. Without a body, it is on the disk only and this is its size.
+    pub(super) fn recovered(
+        number: u64,
+        exchange: &str,
+        key: &str,
+        properties: Bytes,
+        (body, size): (Option<Bytes>, usize),
+    ) -> Self {
+        Self {
+            size,
+            body: Mutex::new(body),
+            ..Self::new(number, exchange, key, properties, Bytes::new())
+        }
+    }
+
+    /// The body, if it is in memory.
+    pub(super) fn body(&self) -> Option<Bytes> {
+        self.lock().clone()
+    }
+
+    /// Bytes of the body, wherever it is.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Leaves the body on the disk only; returns the bytes that this frees.
+    pub(super) fn page_out(&self) -> usize {
+        self.lock().take().map_or(0, |body| body.len())
+    }
+
+    /// Puts the body back into memory; returns the bytes that this takes.
+    pub(super) fn page_in(&self, body: Bytes) -> usize {
+        match &mut *self.lock() {
+            Some(_) => 0,
+            empty => {
+                *empty = Some(body);
+                self.size
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its share of memory in bytes, roughly.
     pub(crate) fn weight(&self) -> usize {
         const OVERHEAD: usize = 200;
-        OVERHEAD + self.exchange.len() + self.key.len() + self.properties.len() + self.body.len()
+        let body = self.lock().as_ref().map_or(0, Bytes::len);
+        OVERHEAD + self.exchange.len() + self.key.len() + self.properties.len() + body
     }
 
     pub(super) fn held(&self, queues: u32, durable: u32) {
@@ -78,8 +127,14 @@ impl Message {
         )
     }
 
-    pub(super) fn put(&self, segment: u64, size: u64) {
+    /// Where its record ends in the segment.
+    pub(super) fn end(&self) -> u64 {
+        self.end.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn put(&self, (segment, size, end): (u64, u64, u64)) {
         self.segment.store(segment, Ordering::Relaxed);
         self.size_on_disk.store(size, Ordering::Relaxed);
+        self.end.store(end, Ordering::Relaxed);
     }
 }

@@ -21,6 +21,60 @@ pub(super) struct Entry {
     pub(super) expires_at: Option<u64>,
 }
 
+/// Messages that wait, ordered by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    entries: VecDeque<Entry>,
+    /// Of the bodies.
+    bytes: u64,
+}
+
+impl Ready {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn front(&self) -> Option<&Entry> {
+        self.entries.front()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    pub(super) fn push_back(&mut self, entry: Entry) {
+        self.bytes += entry.message.size() as u64;
+        self.entries.push_back(entry);
+    }
+
+    pub(super) fn put_back(&mut self, entry: Entry) {
+        self.bytes += entry.message.size() as u64;
+        let place = self
+            .entries
+            .partition_point(|other| other.message.number < entry.message.number);
+        self.entries.insert(place, entry);
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(entry.message.size() as u64);
+        Some(entry)
+    }
+
+    pub(super) fn take_all(&mut self) -> Vec<Entry> {
+        self.bytes = 0;
+        std::mem::take(&mut self.entries).into()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Consumer {
     pub(super) session: SessionId,
@@ -28,6 +82,8 @@ pub(super) struct Consumer {
     pub(super) tag: Arc<str>,
     pub(super) no_ack: bool,
     pub(super) exclusive: bool,
+    /// Who has a higher one is asked first.
+    pub(super) priority: i64,
     /// How many it may have unacknowledged; 0 for any number.
     pub(super) prefetch: u16,
     pub(super) unacked: u32,
@@ -44,8 +100,7 @@ pub(super) struct Queue {
     /// A field table, length first.
     pub(super) arguments: Vec<u8>,
     pub(super) options: QueueOptions,
-    /// Ordered by message number.
-    pub(super) ready: VecDeque<Entry>,
+    pub(super) ready: Ready,
     pub(super) unacked: usize,
     pub(super) consumers: Vec<Consumer>,
     /// Whose turn it is.
@@ -65,10 +120,15 @@ impl Queue {
     /// Puts an entry back where it was.
     pub(super) fn put_back(&mut self, mut entry: Entry) {
         entry.redelivered = true;
-        let place = self
-            .ready
-            .partition_point(|other| other.message.number < entry.message.number);
-        self.ready.insert(place, entry);
+        self.ready.put_back(entry);
+    }
+
+    /// There is more in it than it may hold, or would be with `more` messages of so many bytes.
+    pub(super) fn is_over(&self, (more, bytes): (u64, u64)) -> bool {
+        let length = self.ready.len() as u64 + more;
+        let size = self.ready.bytes() + bytes;
+        self.options.max_length.is_some_and(|most| length > most)
+            || self.options.max_length_bytes.is_some_and(|most| size > most)
     }
 
     pub(super) fn consumer(&mut self, session: SessionId, channel: u16, tag: &str) -> Option<&mut Consumer> {

@@ -1,13 +1,14 @@
 //! Queues: declare, delete, purge, expire.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
 use super::arguments::QueueOptions;
 use super::bindings::yes_no;
-use super::queue::{Entry, Queue, QueueId};
+use super::death::Reason;
+use super::queue::{Entry, Queue, QueueId, Ready};
 use super::state::{Effect, Engine, SessionId};
 use crate::codec::table_bytes;
 use crate::failure::{Code, Failure};
@@ -88,14 +89,11 @@ impl Engine {
                     return Err(different(wanted.name, what, received, current));
                 }
             }
-            for (what, received, current) in [
-                ("x-expires", options.expires, there.options.expires),
-                ("x-message-ttl", options.message_ttl, there.options.message_ttl),
-            ] {
+            let both = options.compared().into_iter().zip(there.options.compared());
+            for ((what, received), (_, current)) in both {
                 if received != current {
-                    let show =
-                        |value: Option<u64>| value.map_or("none".to_owned(), |value| value.to_string());
-                    return Err(different(wanted.name, what, &show(received), &show(current)));
+                    let show = |value: &str| if value.is_empty() { "none" } else { value }.to_owned();
+                    return Err(different(wanted.name, what, &show(&received), &show(&current)));
                 }
             }
             return self.look_at_queue(session, wanted.name, now);
@@ -104,6 +102,15 @@ impl Engine {
             return Err(Failure::channel(
                 Code::AccessRefused,
                 format!("queue name '{}' contains reserved prefix 'amq.*'", wanted.name),
+            ));
+        }
+        if options.quorum && (!wanted.durable || wanted.exclusive || wanted.auto_delete) {
+            return Err(Failure::channel(
+                Code::PreconditionFailed,
+                format!(
+                    "invalid property for queue '{}' in vhost '/': a quorum queue is durable, not exclusive and not auto-delete",
+                    wanted.name
+                ),
             ));
         }
         let id = self.next_queue;
@@ -117,7 +124,7 @@ impl Engine {
             owner: wanted.exclusive.then_some(session),
             arguments: table_bytes(wanted.arguments),
             options,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             unacked: 0,
             consumers: Vec::new(),
             turn: 0,
@@ -175,7 +182,7 @@ impl Engine {
         let queue = self.queues.remove(&id)?;
         self.names.remove(&queue.name);
         let logged = queue.logged();
-        for entry in &queue.ready {
+        for entry in queue.ready.iter() {
             self.release(entry, logged);
         }
         if queue.unacked > 0 {
@@ -222,7 +229,7 @@ impl Engine {
         let queue = self.usable_queue(session, name)?;
         queue.used = now;
         let id = queue.id;
-        let entries: Vec<Entry> = queue.ready.drain(..).collect();
+        let entries: Vec<Entry> = queue.ready.take_all();
         self.removed(id, &entries);
         Ok(entries.len())
     }
@@ -233,13 +240,14 @@ impl Engine {
             return;
         };
         let mut entries = Vec::new();
-        while let Some(entry) = queue
+        while queue
             .ready
-            .pop_front_if(|entry| entry.expires_at.is_some_and(|at| at <= now))
+            .front()
+            .is_some_and(|entry| entry.expires_at.is_some_and(|at| at <= now))
         {
-            entries.push(entry);
+            entries.extend(queue.ready.pop_front());
         }
-        self.removed(id, &entries);
+        self.give_up(id, &entries, Reason::Expired, now);
     }
 
     /// Messages left a queue for good.

@@ -1,13 +1,16 @@
 //! The engine's state: what exists, who is connected, and the log.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::exchange::{Exchange, Kind};
 use super::message::Message;
 use super::queue::{Entry, Queue, QueueId};
 use crate::failure::{Code, Failure};
-use crate::store::{Journal, Record};
+use crate::store::{Journal, Record, Synced};
 
 /// Names a connection for the life of the broker.
 pub(crate) type SessionId = u64;
@@ -23,6 +26,7 @@ pub(crate) enum Effect {
         tag: u64,
         redelivered: bool,
         message: Arc<Message>,
+        body: Bytes,
     },
     /// The queue of a consumer is gone.
     Cancelled {
@@ -47,6 +51,8 @@ pub(crate) struct Limits {
     pub(crate) window: usize,
     /// Consumers of one connection.
     pub(crate) consumers: usize,
+    /// Bytes of messages in memory above which bodies that are on the disk leave it.
+    pub(crate) page_at: usize,
 }
 
 impl Default for Limits {
@@ -54,6 +60,7 @@ impl Default for Limits {
         Self {
             window: 512 * 1024,
             consumers: 4096,
+            page_at: 256 * 1024 * 1024,
         }
     }
 }
@@ -106,11 +113,18 @@ pub(crate) struct Engine {
     next_session: SessionId,
     /// Bytes of messages in memory, as [`Message::weight`] counts.
     pub(super) memory: usize,
+    /// Messages to be paged out, and the log position to wait for.
+    pub(super) pageable: VecDeque<(u64, Weak<Message>)>,
+    /// How far the log is safe.
+    pub(super) synced: watch::Receiver<Synced>,
+    /// The log could not be read when it was last tried.
+    pub(super) unreadable: bool,
 }
 
 impl Engine {
     /// An engine with the predeclared exchanges only.
     pub(crate) fn new(journal: Journal, limits: Limits) -> Self {
+        let synced = journal.synced();
         let mut exchanges = HashMap::new();
         for (name, kind) in [
             ("amq.direct", Kind::Direct),
@@ -136,6 +150,9 @@ impl Engine {
             next_queue: 1,
             next_session: 1,
             memory: 0,
+            pageable: VecDeque::new(),
+            synced,
+            unreadable: false,
         }
     }
 
@@ -269,6 +286,14 @@ impl Engine {
         for queue in expired {
             self.expire(queue, now);
         }
+        if std::mem::take(&mut self.unreadable) {
+            // What could not be read may be readable again.
+            let waiting: Vec<QueueId> = self.queues.keys().copied().collect();
+            for queue in waiting {
+                self.pump(queue, now);
+            }
+        }
+        self.page_out();
         self.compact();
     }
 

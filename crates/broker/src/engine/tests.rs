@@ -15,9 +15,14 @@ use crate::store::{Journal, recover};
 const SEGMENT: u64 = 600;
 
 fn engine(dir: &Path) -> Engine {
-    let recovered = recover(dir).unwrap();
+    let recovered = recover(dir, usize::MAX).unwrap();
     let journal = Journal::open(dir, SEGMENT, recovered.position, &recovered.segments).unwrap();
-    let mut engine = Engine::new(journal, Limits::default());
+    let limits = Limits {
+        // Every body leaves the memory as soon as it may.
+        page_at: 0,
+        ..Limits::default()
+    };
+    let mut engine = Engine::new(journal, limits);
     engine.restore(recovered, 1000);
     engine
 }
@@ -133,7 +138,7 @@ proptest! {
                 Step::Get { queue } => {
                     let got = engine.get(session, 1, NAMES[queue], false, 1000).unwrap();
                     let expected = model.ready[queue].pop_first();
-                    let number = got.as_ref().map(|got| u32::from_be_bytes(got.message.body()[..4].try_into().unwrap()));
+                    let number = got.as_ref().map(|got| u32::from_be_bytes(got.body[..4].try_into().unwrap()));
                     prop_assert_eq!(number, expected);
                     if let (Some(got), Some(number)) = (got, expected) {
                         prop_assert_eq!(got.left, model.ready[queue].len());
@@ -207,7 +212,7 @@ proptest! {
             let mut there = Vec::new();
             while let Some(got) = engine.get(session, 1, name, true, 1000).unwrap() {
                 prop_assert!(got.redelivered);
-                there.push(u32::from_be_bytes(got.message.body()[..4].try_into().unwrap()));
+                there.push(u32::from_be_bytes(got.body[..4].try_into().unwrap()));
             }
             let expected: Vec<u32> = model.ready[queue].difference(&model.transient).copied().collect();
             prop_assert_eq!(there, expected, "{}", name);

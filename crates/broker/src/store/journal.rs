@@ -1,7 +1,9 @@
 //! The engine's side of the log.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -21,6 +23,8 @@ pub(crate) struct Receipt {
     pub(crate) segment: u64,
     /// Bytes in that segment.
     pub(crate) size: u64,
+    /// Where it ends in the segment's file.
+    pub(crate) end: u64,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +37,7 @@ struct Segment {
 /// Appends records in the order of events. Closed and joined when dropped.
 #[derive(Debug)]
 pub(crate) struct Journal {
+    folder: PathBuf,
     door: Arc<Door>,
     writer: Option<JoinHandle<()>>,
     position: u64,
@@ -63,6 +68,7 @@ impl Journal {
                 .map_err(|source| Error::Thread { source })?
         };
         Ok(Self {
+            folder: folder.to_owned(),
             door,
             writer: Some(writer),
             position,
@@ -104,11 +110,23 @@ impl Journal {
             receipt.segment = *entry.key();
             let segment = entry.get_mut();
             segment.size += receipt.size;
+            receipt.end = segment.size;
             if matches!(record, Record::Message { .. }) {
                 segment.live += receipt.size;
             }
         }
         receipt
+    }
+
+    /// Reads the last bytes of a record that ends at `end` of a segment. It must be on the disk already. Blocks.
+    ///
+    /// # Errors
+    /// When the system refuses, or the file is shorter.
+    pub(crate) fn read_tail(&self, segment: u64, end: u64, length: usize) -> std::io::Result<Vec<u8>> {
+        let file = File::open(segment::path(&self.folder, segment))?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, end.saturating_sub(length as u64))?;
+        Ok(bytes)
     }
 
     /// Counts a recovered message.

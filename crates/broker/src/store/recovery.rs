@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::record::{Definition, Definitions, Record};
-use super::segment;
+use super::segment::{self, Found};
 use crate::error::Error;
 
 /// A message that is in at least one queue.
@@ -16,13 +16,18 @@ pub(crate) struct RecoveredMessage {
     pub(crate) exchange: String,
     pub(crate) key: String,
     pub(crate) properties: Bytes,
-    pub(crate) body: Bytes,
+    /// None when there was no room for it; then it is the end of its record.
+    pub(crate) body: Option<Bytes>,
+    /// Bytes of the body.
+    pub(crate) body_size: usize,
     /// Queue, and when it expires there in milliseconds since 1970, 0 for never.
     pub(crate) queues: BTreeMap<u64, u64>,
     /// The segment that holds it.
     pub(crate) segment: u64,
     /// Its bytes in that segment.
     pub(crate) size: u64,
+    /// Where it ends there.
+    pub(crate) end: u64,
 }
 
 /// What the log said.
@@ -49,14 +54,17 @@ struct Replay {
     by_queue: HashMap<u64, BTreeSet<u64>>,
     next_message: u64,
     next_queue: u64,
+    /// Bytes of bodies that may still be kept in memory.
+    room: usize,
 }
 
-/// Reads the log in `folder`, cuts a torn tail off, and makes the folder when there is none.
+/// Reads the log in `folder`, cuts a torn tail off, and makes the folder when there is none. At most `room` bytes of bodies are
+/// kept in memory.
 ///
 /// # Errors
 /// When the system refuses to read, write or create. Damaged content is no error: it is logged and reported in
 /// [`Recovered::damaged`].
-pub(crate) fn recover(folder: &Path) -> Result<Recovered, Error> {
+pub(crate) fn recover(folder: &Path, room: usize) -> Result<Recovered, Error> {
     durable::create_folder(folder, 0o700)?;
     let mut numbers = BTreeSet::new();
     let entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
@@ -65,7 +73,10 @@ pub(crate) fn recover(folder: &Path) -> Result<Recovered, Error> {
         numbers.extend(segment::number_of(&entry.path()));
     }
     let newest = numbers.last().copied();
-    let mut replay = Replay::default();
+    let mut replay = Replay {
+        room,
+        ..Replay::default()
+    };
     let mut recovered = Recovered::default();
     let mut last = None;
     for number in numbers {
@@ -84,10 +95,16 @@ pub(crate) fn recover(folder: &Path) -> Result<Recovered, Error> {
             truncate(&path, contents.good)?;
         }
         recovered.segments.insert(number, contents.good as u64);
-        for (position, size, record) in contents.records {
+        for Found {
+            position,
+            size,
+            end,
+            record,
+        } in contents.records
+        {
             last = Some(position);
             recovered.position = position + size as u64;
-            replay.apply(record, number, size as u64);
+            replay.apply(record, (number, size as u64, end as u64));
         }
     }
     replay.finish(&mut recovered);
@@ -105,7 +122,7 @@ fn truncate(path: &PathBuf, length: usize) -> Result<(), Error> {
 }
 
 impl Replay {
-    fn apply(&mut self, record: Record, segment: u64, size: u64) {
+    fn apply(&mut self, record: Record, (segment, size, end): (u64, u64, u64)) {
         match record {
             Record::Definitions(definitions) => {
                 self.exchanges.clear();
@@ -131,6 +148,11 @@ impl Replay {
                 for (queue, _) in &queues {
                     self.by_queue.entry(*queue).or_default().insert(number);
                 }
+                // A message that is read twice counts twice; there is only less room.
+                let kept = body.len() <= self.room;
+                if kept {
+                    self.room -= body.len();
+                }
                 self.messages.insert(
                     number,
                     RecoveredMessage {
@@ -138,10 +160,12 @@ impl Replay {
                         key,
                         // Not a slice: it would keep the whole segment in memory.
                         properties: Bytes::copy_from_slice(&properties),
-                        body: Bytes::copy_from_slice(&body),
+                        body_size: body.len(),
+                        body: kept.then(|| Bytes::copy_from_slice(&body)),
                         queues: queues.into_iter().collect(),
                         segment,
                         size,
+                        end,
                     },
                 );
             }
@@ -161,6 +185,7 @@ impl Replay {
         if let Some(message) = self.messages.get_mut(&number) {
             message.queues.remove(&queue);
             if message.queues.is_empty() {
+                self.room += message.body.as_ref().map_or(0, Bytes::len);
                 self.messages.remove(&number);
             }
         }

@@ -55,11 +55,22 @@ fn checksum(length: [u8; 4], position: [u8; 8], payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// A record that was read back.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where it is in the log.
+    pub(super) position: u64,
+    /// Its bytes.
+    pub(super) size: usize,
+    /// Where it ends in the file.
+    pub(super) end: usize,
+    pub(super) record: Record,
+}
+
 /// What a segment holds.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// Position, size in the file, record.
-    pub(super) records: Vec<(u64, usize, Record)>,
+    pub(super) records: Vec<Found>,
     /// Where the last good record before the end of the file ends.
     pub(super) good: usize,
     /// There are good records after bad bytes, or the header is not ours.
@@ -90,7 +101,12 @@ pub(super) fn read(number: u64, bytes: &Bytes, after: Option<u64>) -> Contents {
             base = base.or(Some(position.wrapping_sub(at as u64)));
             at += size;
             contents.good = at;
-            contents.records.push((position, size, record));
+            contents.records.push(Found {
+                position,
+                size,
+                end: at,
+                record,
+            });
         } else {
             at += 1;
         }
@@ -139,7 +155,7 @@ mod tests {
         contents
             .records
             .iter()
-            .map(|(_, _, record)| record.clone())
+            .map(|found| found.record.clone())
             .collect()
     }
 

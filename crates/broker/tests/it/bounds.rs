@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use amq_protocol::frame::{AMQPFrame, WriteContext, gen_frame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection, queue};
-use lapin::options::{BasicAckOptions, ConfirmSelectOptions};
+use amq_protocol::types::{AMQPValue, FieldTable};
+use lapin::BasicProperties;
+use lapin::options::{BasicAckOptions, BasicPublishOptions, ConfirmSelectOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::clients::{declare, get, publish};
-use crate::support::{DEADLINE, Running, Users, eventually, settings};
+use crate::support::{DEADLINE, Running, Users, code, eventually, settings};
 
 /// A client that sends what it is told to.
 struct Raw {
@@ -58,7 +60,7 @@ impl Raw {
         }
     }
 
-    /// A connection with channel 1.
+    /// A connection with channel 1, of a client that wants to be told everything.
     async fn open(running: &Running) -> Self {
         let mut raw = Self::dial(running).await;
         raw.stream.write_all(b"AMQP\x00\x00\x09\x01").await.unwrap();
@@ -68,7 +70,7 @@ impl Raw {
             mechanism: "PLAIN".into(),
             response: "\0guest\0guest".into(),
             locale: "en_US".into(),
-            ..connection::StartOk::default()
+            client_properties: capable(),
         };
         raw.send(0, AMQPClass::Connection(M::StartOk(ok))).await;
         let Some(AMQPClass::Connection(M::Tune(tune))) = raw.method().await else {
@@ -102,6 +104,14 @@ impl Raw {
             other => panic!("{other:?}"),
         }
     }
+}
+
+fn capable() -> FieldTable {
+    let mut capabilities = FieldTable::default();
+    capabilities.insert("connection.blocked".into(), AMQPValue::Boolean(true));
+    let mut properties = FieldTable::default();
+    properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
+    properties
 }
 
 fn nested(depth: usize) -> Vec<u8> {
@@ -384,6 +394,100 @@ async fn a_client_that_does_not_read_holds_little() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_on_the_disk_leave_the_memory() {
+    const COUNT: u32 = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path());
+    settings.memory_limit = 1024 * 1024;
+    settings.segment_size = 1024 * 1024;
+    let body = |number: u32| {
+        let mut body = vec![u8::try_from(number % 251).unwrap(); 20_000];
+        body[..4].copy_from_slice(&number.to_be_bytes());
+        body
+    };
+    let running = Running::with(settings.clone(), Users::guest()).await;
+    let (connection, publisher) = running.channel().await;
+    publisher
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+        .unwrap();
+    declare(&publisher, "q").await;
+    declare(&publisher, "other").await;
+    let mut most = 0;
+    for number in 0..COUNT {
+        assert!(publish(&publisher, "", "q", &body(number)).await.is_ack());
+        // What goes again makes the log move what stays.
+        publish(&publisher, "", "other", &body(number)).await;
+        let message = get(&publisher, "other").await.unwrap();
+        message.ack(BasicAckOptions::default()).await.unwrap();
+        most = most.max(running.broker.status().memory);
+    }
+    assert!(most < 1024 * 1024, "{most} of {} bytes", COUNT * 20_000);
+    let half = |from: u32, to: u32, channel: lapin::Channel| async move {
+        for number in from..to {
+            let message = get(&channel, "q").await.unwrap();
+            assert!(message.data == body(number), "{number}");
+            message.ack(BasicAckOptions::default()).await.unwrap();
+        }
+    };
+    half(0, COUNT / 2, publisher.clone()).await;
+    connection.close(200, "".into()).await.unwrap();
+    running.broker.shutdown().await;
+    drop(running);
+    // After a restart, too, only some are in memory, and all are there.
+    let running = Running::with(settings, Users::guest()).await;
+    assert!(running.broker.status().memory < 1024 * 1024);
+    let (_connection, channel) = running.channel().await;
+    half(COUNT / 2, COUNT, channel.clone()).await;
+    assert!(get(&channel, "q").await.is_none());
+    eventually("memory is free", || running.broker.status().memory == 0).await;
+}
+
+#[tokio::test]
+async fn publishers_wait_when_the_disk_has_little_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path());
+    settings.disk_free_limit = u64::MAX;
+    let running = Running::with(settings, Users::guest()).await;
+    eventually("the disk is looked at", || running.broker.status().blocked).await;
+    let status = running.broker.status();
+    assert!(status.trouble.unwrap().contains("bytes free"), "and why");
+    let mut raw = Raw::open(&running).await;
+    let declare = queue::AMQPMethod::Declare(queue::Declare {
+        queue: "q".into(),
+        ..queue::Declare::default()
+    });
+    raw.send(1, AMQPClass::Queue(declare)).await;
+    assert!(
+        matches!(raw.method().await, Some(AMQPClass::Queue(_))),
+        "who does not publish is served"
+    );
+    let publish = basic::Publish {
+        routing_key: "q".into(),
+        ..basic::Publish::default()
+    };
+    raw.send(1, AMQPClass::Basic(basic::AMQPMethod::Publish(publish)))
+        .await;
+    let header = [&[0, 60, 0, 0][..], &0u64.to_be_bytes(), &[0, 0]].concat();
+    raw.stream.write_all(&frame(2, 1, &header)).await.unwrap();
+    match raw.method().await {
+        Some(AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked))) => {
+            assert_eq!(blocked.reason.as_str(), "low on disk");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_vhost_may_be_closed_to_a_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path()).await;
+    let uri = running.uri("guest", "guest").replace("%2f", "closed");
+    let refused = lapin::Connection::connect(&uri, lapin::ConnectionProperties::default()).await;
+    assert_eq!(code(refused), 530);
+}
+
+#[tokio::test]
 async fn publishers_wait_when_memory_is_full() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(folder.path());
@@ -399,7 +503,15 @@ async fn publishers_wait_when_memory_is_full() {
     let body = vec![7; 50_000];
     let publishing = tokio::spawn(async move {
         for _ in 0..60 {
-            publish(&publisher, "", "q", &body).await;
+            // Transient ones have no other place than memory.
+            let sent = publisher.basic_publish(
+                "".into(),
+                "q".into(),
+                BasicPublishOptions::default(),
+                &body,
+                BasicProperties::default(),
+            );
+            sent.await.unwrap().await.unwrap();
         }
     });
     eventually("publishers wait", || running.broker.status().blocked).await;
@@ -426,19 +538,28 @@ async fn tls_is_spoken() {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certified.cert.der().clone()).unwrap();
+    let roots = Arc::new(roots);
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::clone(&roots),
+        Arc::clone(&provider),
+    )
+    .allow_unauthenticated()
+    .build()
+    .unwrap();
     let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![certified.cert.der().clone()], key.clone_key())
         .unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certified.cert.der().clone()).unwrap();
     let client = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_client_auth_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -458,6 +579,27 @@ async fn tls_is_spoken() {
         .unwrap()
         .unwrap();
     assert_eq!(start[7..], [0, 10, 0, 10], "connection.start");
+    // Its certificate says who it is.
+    let ok = connection::StartOk {
+        mechanism: "EXTERNAL".into(),
+        locale: "en_US".into(),
+        ..connection::StartOk::default()
+    };
+    let class = AMQPClass::Connection(connection::AMQPMethod::StartOk(ok));
+    stream
+        .write_all(&bytes_of(&AMQPFrame::Method(0, class)))
+        .await
+        .unwrap();
+    let mut said = Vec::new();
+    let is_there = |said: &[u8], text: &[u8]| said.windows(text.len()).any(|part| part == text);
+    while !is_there(&said, &[0, 10, 0, 30]) {
+        let read = timeout(DEADLINE, stream.read_buf(&mut said)).await.unwrap();
+        assert!(read.unwrap() > 0, "{said:?}");
+    }
+    assert!(
+        is_there(&said, b"EXTERNAL PLAIN"),
+        "offered to who has a certificate"
+    );
     // Plain text to the same port is refused, and hurts nobody.
     let mut plain = TcpStream::connect(address).await.unwrap();
     plain.write_all(b"AMQP\x00\x00\x09\x01").await.unwrap();

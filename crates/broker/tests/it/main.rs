@@ -7,6 +7,8 @@ mod clients;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod permissions;
 #[cfg(test)]
 mod pika;

@@ -193,7 +193,7 @@ async fn a_wrong_password_waits_and_is_told() {
     assert_eq!(code(running.connect_as("member", "wrong").await), 403);
     assert_eq!(code(running.connect_as("nobody", "secret").await), 403);
     assert!(started.elapsed() >= 2 * settings(folder.path()).refusal_delay);
-    let vhost = format!("amqp://guest:guest@{}/other", running.address);
+    let vhost = format!("amqp://guest:guest@{}/nowhere", running.address);
     let other = lapin::Connection::connect(&vhost, lapin::ConnectionProperties::default()).await;
     assert_eq!(code(other), 530);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{Authentication, Authority, Broker, Permissions, Settings};
+use broker::{Authentication, Authority, Broker, CertificateAuthentication, Permissions, Settings};
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::net::TcpListener;
 
@@ -35,6 +35,16 @@ impl Authority for Users {
                 .map(|(_, _, permissions)| permissions.clone())
         })
     }
+
+    fn authenticate_certificate<'a>(&'a self, _certificate: &'a [u8]) -> CertificateAuthentication<'a> {
+        // TLS has verified it; whose it is does not matter here.
+        let guest = self.0.first().cloned();
+        Box::pin(async move { guest.map(|(name, _, permissions)| (name, permissions)) })
+    }
+
+    fn enter(&self, _user: &str, vhost: &str, permissions: Permissions) -> Option<Permissions> {
+        (vhost != "closed").then_some(permissions)
+    }
 }
 
 /// A broker that listens.
@@ -47,6 +57,7 @@ pub(crate) struct Running {
 pub(crate) fn settings(dir: &Path) -> Settings {
     Settings {
         refusal_delay: Duration::from_millis(50),
+        vhosts: vec!["other".to_owned(), "closed".to_owned()],
         ..Settings::new(dir)
     }
 }
@@ -71,6 +82,14 @@ impl Running {
         format!("amqp://{user}:{password}@{}/%2f", self.address)
     }
 
+    /// The broker as its clients see it.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer {
+            uri: self.uri("guest", "guest"),
+            is_rabbitmq: false,
+        }
+    }
+
     pub(crate) async fn connect_as(&self, user: &str, password: &str) -> lapin::Result<Connection> {
         Connection::connect(&self.uri(user, password), ConnectionProperties::default()).await
     }
@@ -81,6 +100,22 @@ impl Running {
 
     pub(crate) async fn channel(&self) -> (Connection, Channel) {
         let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        (connection, channel)
+    }
+}
+
+/// A broker, ours or RabbitMQ.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) uri: String,
+    pub(crate) is_rabbitmq: bool,
+}
+
+impl Peer {
+    pub(crate) async fn channel(&self) -> (Connection, Channel) {
+        let connection = Connection::connect(&self.uri, ConnectionProperties::default()).await;
+        let connection = connection.unwrap();
         let channel = connection.create_channel().await.unwrap();
         (connection, channel)
     }

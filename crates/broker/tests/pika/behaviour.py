@@ -1,6 +1,7 @@
 """What ordinary Python programs expect of an AMQP broker, with plain pika.
 
-Run by the Rust test `pika::pika_is_content`, which sets AMQP_PORT.
+Run by the Rust tests of `pika`, once with our broker and once with RabbitMQ: AMQP_PORT and AMQP_PEER say which. Both have the vhost
+`other`, which guest may enter.
 """
 
 import os
@@ -9,6 +10,9 @@ import uuid
 
 import pika
 from pika import exceptions
+
+
+PEER = os.environ["AMQP_PEER"]
 
 
 def connect(**extra):
@@ -62,6 +66,7 @@ class Connections(Case):
         connection.channel().close()
         connection.close()
 
+    @unittest.skipIf(PEER == "rabbitmq", "RabbitMQ has transactions")
     def test_transactions_are_refused(self):
         with self.assertRaises(exceptions.ConnectionClosedByBroker) as caught:
             self.channel.tx_select()
@@ -233,7 +238,12 @@ class Topology(Case):
         self.assert_channel_closed(
             406, lambda channel: channel.queue_declare("ttl", arguments={"x-message-ttl": "soon"})
         )
-        self.assert_channel_closed(406, lambda channel: channel.queue_declare("ttl", arguments={"x-max-length": 5}))
+        for argument in [{"x-max-length": -1}, {"x-overflow": "drop-tail"}, {"x-dead-letter-routing-key": "k"}]:
+            self.assert_channel_closed(406, lambda channel: channel.queue_declare("bad", arguments=argument))
+        self.channel.queue_declare(f"{self.name}-2", auto_delete=True, arguments={"x-max-length": 5})
+        self.assert_channel_closed(
+            406, lambda channel: channel.queue_declare(f"{self.name}-2", auto_delete=True, arguments={"x-max-length": 6})
+        )
         self.channel.queue_declare("unknown", auto_delete=True, arguments={"x-of-our-own": 5})
 
     def test_exclusive_queue(self):
@@ -261,6 +271,213 @@ class Topology(Case):
         self.channel.queue_bind(queue, self.name)
         self.channel.queue_unbind(queue, self.name)
         self.assert_channel_closed(404, lambda channel: channel.exchange_declare(self.name, passive=True))
+
+
+class Bounds(Case):
+    """Queues with less room than messages, and where those go that find none."""
+
+    def drain(self, queue):
+        got = []
+        while (message := self.channel.basic_get(queue, auto_ack=True))[0]:
+            got.append(message)
+        return got
+
+    def eventually(self, queue, count):
+        for _ in range(400):
+            if self.channel.queue_declare(queue, passive=True).method.message_count >= count:
+                return self.drain(queue)
+            self.connection.sleep(0.02)
+        self.fail(f"{queue} has no {count} messages")
+
+    def dead_letters(self, **arguments):
+        """A queue, and one for its dead letters behind an exchange."""
+        self.dead = f"{self.name}-dead"
+        self.channel.exchange_declare(self.dead, "direct", auto_delete=True)
+        self.channel.queue_declare(self.dead, durable=True)
+        self.channel.queue_bind(self.dead, self.dead, "buried")
+        names = {"x-dead-letter-exchange": self.dead, "x-dead-letter-routing-key": "buried"}
+        self.channel.queue_declare(self.name, durable=True, arguments=names | arguments)
+        self.channel.confirm_delivery()
+
+    def send(self, body, **properties):
+        self.channel.basic_publish("", self.name, body, pika.BasicProperties(delivery_mode=2, **properties))
+
+    def test_rejected_messages_are_dead_lettered(self):
+        self.dead_letters()
+        self.send(b"bad", headers={"mine": 1}, content_type="text/plain", priority=7, expiration="3600000")
+        tag = self.channel.basic_get(self.name)[0].delivery_tag
+        self.channel.basic_reject(tag, requeue=False)
+        [(got, properties, body)] = self.eventually(self.dead, 1)
+        self.assertEqual((got.exchange, got.routing_key, body), (self.dead, "buried", b"bad"))
+        self.assertEqual((properties.content_type, properties.priority, properties.expiration), ("text/plain", 7, None))
+        [death] = properties.headers["x-death"]
+        self.assertEqual(
+            {key: death[key] for key in ["count", "reason", "queue", "exchange", "routing-keys", "original-expiration"]},
+            {"count": 1, "reason": "rejected", "queue": self.name, "exchange": "", "routing-keys": [self.name],
+             "original-expiration": "3600000"},
+        )
+        self.assertIn("time", death)
+        self.assertEqual(properties.headers["mine"], 1)
+        self.assertEqual(
+            [properties.headers[f"x-first-death-{what}"] for what in ["reason", "queue", "exchange"]],
+            ["rejected", self.name, ""],
+        )
+
+    def test_deaths_are_counted(self):
+        self.dead_letters()
+        self.channel.queue_bind(self.name, self.dead, "again")
+        self.send(b"x")
+        for count in [1, 2, 3]:
+            tag = self.channel.basic_get(self.name)[0].delivery_tag
+            self.channel.basic_nack(tag, requeue=False)
+            [(_, properties, body)] = self.eventually(self.dead, 1)
+            self.assertEqual([(death["reason"], death["count"]) for death in properties.headers["x-death"]], [("rejected", count)])
+            self.channel.basic_publish(self.dead, "again", body, properties)
+
+    def test_expired_messages_are_dead_lettered(self):
+        self.dead_letters(**{"x-message-ttl": 30})
+        self.send(b"late")
+        [(_, properties, body)] = self.eventually(self.dead, 1)
+        self.assertEqual((properties.headers["x-death"][0]["reason"], body), ("expired", b"late"))
+
+    def test_what_expires_in_a_circle_is_dropped(self):
+        self.channel.queue_declare(
+            self.name, durable=True,
+            arguments={"x-message-ttl": 20, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": self.name},
+        )
+        self.channel.confirm_delivery()
+        self.send(b"x")
+        for _ in range(400):
+            if self.channel.queue_declare(self.name, passive=True).method.message_count == 0:
+                break
+            self.connection.sleep(0.02)
+        self.connection.sleep(0.1)
+        self.assertEqual(self.drain(self.name), [])
+
+    def test_the_oldest_goes_when_a_queue_is_full(self):
+        self.dead_letters(**{"x-max-length": 2})
+        for body in [b"0", b"1", b"2", b"3"]:
+            self.send(body)
+        dead = self.eventually(self.dead, 2)
+        self.assertEqual([body for _, _, body in dead], [b"0", b"1"])
+        self.assertEqual(dead[0][1].headers["x-death"][0]["reason"], "maxlen")
+        self.assertEqual([body for _, _, body in self.drain(self.name)], [b"2", b"3"])
+
+    def test_bytes_are_counted(self):
+        self.channel.queue_declare(self.name, durable=True, arguments={"x-max-length-bytes": 10})
+        self.channel.confirm_delivery()
+        for body in [b"aaaa", b"bbbb", b"cccc"]:
+            self.send(body)
+        self.assertEqual([body for _, _, body in self.drain(self.name)], [b"bbbb", b"cccc"])
+
+    def test_a_full_queue_refuses(self):
+        for overflow in ["reject-publish", "reject-publish-dlx"]:
+            self.name = f"{self.name}-{overflow}"
+            self.dead_letters(**{"x-max-length": 1, "x-overflow": overflow})
+            self.send(b"0")
+            with self.assertRaises(exceptions.NackError):
+                self.send(b"1")
+            self.assertEqual([body for _, _, body in self.drain(self.name)], [b"0"])
+            if overflow == "reject-publish-dlx":
+                self.assertEqual([body for _, _, body in self.eventually(self.dead, 1)], [b"1"])
+            else:
+                self.assertEqual(self.drain(self.dead), [])
+            self.send(b"2")
+            self.channel = self.connection.channel()
+
+    def test_alternate_exchange(self):
+        other = f"{self.name}-other"
+        self.channel.exchange_declare(other, "fanout", auto_delete=True)
+        queue = self.channel.queue_declare("", exclusive=True).method.queue
+        self.channel.queue_bind(queue, other)
+        self.channel.exchange_declare(self.name, "direct", arguments={"alternate-exchange": other})
+        self.channel.confirm_delivery()
+        self.channel.basic_publish(self.name, "nobody", b"lost and found", mandatory=True)
+        self.assertEqual(self.channel.basic_get(queue, auto_ack=True)[2], b"lost and found")
+        self.assert_channel_closed(406, lambda channel: channel.exchange_declare(self.name, "direct"))
+        self.channel.exchange_delete(self.name)
+
+    def test_quorum_queues_can_be_declared(self):
+        quorum = {"x-queue-type": "quorum"}
+        self.channel.queue_declare(self.name, durable=True, arguments=quorum)
+        self.channel.confirm_delivery()
+        self.send(b"x")
+        self.assertEqual([body for _, _, body in self.eventually(self.name, 1)], [b"x"])
+        self.assert_channel_closed(406, lambda channel: channel.queue_declare(self.name, durable=True))
+        self.assert_channel_closed(406, lambda channel: channel.queue_declare("no", arguments=quorum))
+        self.assert_channel_closed(
+            406, lambda channel: channel.queue_declare("no", durable=True, arguments={"x-queue-type": "heap"})
+        )
+        self.channel.queue_delete(self.name)
+
+
+class Turns(Case):
+    """Which consumer gets a message."""
+
+    def collect(self, *arguments):
+        """Consumers of one queue with these arguments; what each got."""
+        got = [[] for _ in arguments]
+        for place, extra in enumerate(arguments):
+            def take(channel, method, _properties, body, place=place):
+                got[place].append(body)
+                channel.basic_ack(method.delivery_tag)
+
+            self.channel.basic_consume(self.name, take, arguments=extra, consumer_tag=f"c{place}")
+        return got
+
+    def publish(self, count):
+        for number in range(count):
+            self.channel.basic_publish("", self.name, str(number).encode())
+
+    def wait(self, got, count):
+        for _ in range(400):
+            if sum(map(len, got)) >= count:
+                return
+            self.connection.process_data_events(0.02)
+        self.fail(f"{got}")
+
+    def test_higher_priorities_come_first(self):
+        self.channel.queue_declare(self.name, auto_delete=True)
+        got = self.collect({"x-priority": 1}, {"x-priority": 10}, None)
+        self.publish(5)
+        self.wait(got, 5)
+        self.assertEqual([len(one) for one in got], [0, 5, 0])
+
+    def test_turns_are_taken(self):
+        self.channel.queue_declare(self.name, auto_delete=True)
+        got = self.collect(None, None)
+        self.publish(6)
+        self.wait(got, 6)
+        self.assertEqual([len(one) for one in got], [3, 3])
+
+    def test_a_single_consumer_is_active(self):
+        self.channel.queue_declare(self.name, auto_delete=True, arguments={"x-single-active-consumer": True})
+        got = self.collect(None, None)
+        self.publish(3)
+        self.wait(got, 3)
+        self.assertEqual([len(one) for one in got], [3, 0])
+        self.channel.basic_cancel("c0")
+        self.publish(2)
+        self.wait(got, 5)
+        self.assertEqual([len(one) for one in got], [3, 2])
+
+
+class Vhosts(Case):
+    def test_names_are_their_own(self):
+        other = connect(virtual_host="other")
+        channel = other.channel()
+        channel.queue_declare(self.name)
+        with self.assertRaises(exceptions.ChannelClosedByBroker) as caught:
+            self.channel.queue_declare(self.name, passive=True)
+        self.assertIn("in vhost '/'", caught.exception.reply_text)
+        with self.assertRaises(exceptions.ChannelClosedByBroker) as caught:
+            other.channel().queue_declare("missing", passive=True)
+        self.assertIn("in vhost 'other'", caught.exception.reply_text)
+        channel.basic_publish("", self.name, b"x")
+        self.assertEqual(channel.basic_get(self.name, auto_ack=True)[2], b"x")
+        channel.queue_delete(self.name)
+        other.close()
+
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ use node::command::{CommandError, Ended};
 
 /// A resource that could not be made so.
 #[derive(Debug, thiserror::Error)]
-#[error("{resource} action {action}: {}{cause}", property.as_ref().map(|name| format!("property `{name}`: ")).unwrap_or_default())]
+#[error("{resource}{}: {}{cause}", action_text(action), property_text(property.as_deref()))]
 pub struct ResourceError {
     /// Kind and name: `file[/etc/motd]`.
     pub resource: String,
-    /// What was to be done.
+    /// What was to be done; empty when it was not said, and the kind is not known.
     pub action: String,
     /// The property that is wrong, if one is.
     pub property: Option<String>,
@@ -153,6 +153,20 @@ impl SourceText for CommandError {
             .map(|source| format!(": {source}"))
             .unwrap_or_default()
     }
+}
+
+fn action_text(action: &str) -> String {
+    if action.is_empty() {
+        String::new()
+    } else {
+        format!(" action {action}")
+    }
+}
+
+fn property_text(property: Option<&str>) -> String {
+    property
+        .map(|name| format!("property `{name}`: "))
+        .unwrap_or_default()
 }
 
 fn hint(closest: Option<&str>) -> String {

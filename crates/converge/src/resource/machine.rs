@@ -1,7 +1,9 @@
 //! The machine that is brought to a state: this one, or a folder in its place.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
@@ -14,6 +16,48 @@ const MOST_LINKS: usize = 40;
 #[derive(Debug, Clone)]
 pub struct Machine {
     root: PathBuf,
+    names: Arc<Mutex<Names>>,
+}
+
+/// Users and groups, as long as their files do not change: each of many files names them.
+#[derive(Debug, Default)]
+struct Names {
+    accounts: Table<Account>,
+    groups: Table<Members>,
+}
+
+/// The lines of one file.
+#[derive(Debug)]
+struct Table<T> {
+    /// Which file it was: its number, its length, its time of change to the nanosecond.
+    stamp: Option<(u64, u64, i64, i64)>,
+    lines: Arc<Vec<T>>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self {
+            stamp: None,
+            lines: Arc::default(),
+        }
+    }
+}
+
+impl<T> Table<T> {
+    fn refreshed(&mut self, path: &Path, parse: impl Fn(&str) -> Option<T>) -> Arc<Vec<T>> {
+        let stamp = fs::metadata(path)
+            .ok()
+            .map(|now| (now.ino(), now.len(), now.ctime(), now.ctime_nsec()));
+        if stamp.is_none() || stamp != self.stamp {
+            let bytes = fs::read(path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            *self = Self {
+                stamp,
+                lines: Arc::new(text.lines().filter_map(parse).collect()),
+            };
+        }
+        Arc::clone(&self.lines)
+    }
 }
 
 /// A line of passwd(5).
@@ -38,15 +82,16 @@ pub(crate) struct Members {
 impl Machine {
     /// The machine on which the program runs.
     pub fn this() -> Self {
-        Self {
-            root: PathBuf::from("/"),
-        }
+        Self::at("/")
     }
 
     /// A folder in its place, for tests and images. Programs are still those of this machine, and what needs the
     /// running system - packages, services - is refused.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            names: Arc::default(),
+        }
     }
 
     /// Whether it is the machine on which the program runs.
@@ -140,24 +185,24 @@ impl Machine {
     }
 
     /// All users in the file of the machine.
-    pub(crate) fn accounts(&self) -> Vec<Account> {
-        let text = self.read("/etc/passwd").unwrap_or_default();
-        text.lines().filter_map(account).collect()
+    pub(crate) fn accounts(&self) -> Arc<Vec<Account>> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.accounts.refreshed(&self.target("/etc/passwd"), account)
     }
 
     /// All groups in the file of the machine.
-    pub(crate) fn groups(&self) -> Vec<Members> {
-        let text = self.read("/etc/group").unwrap_or_default();
-        text.lines().filter_map(members).collect()
+    pub(crate) fn groups(&self) -> Arc<Vec<Members>> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.groups.refreshed(&self.target("/etc/group"), members)
     }
 
     /// A user by his name: in the machine's file, then wherever this machine looks.
     pub(crate) fn account(&self, name: &str) -> Option<Account> {
-        let text = self.read("/etc/passwd").unwrap_or_default();
-        let known = text
-            .lines()
-            .filter_map(account)
-            .find(|account| account.name == name);
+        let known = self
+            .accounts()
+            .iter()
+            .find(|account| account.name == name)
+            .cloned();
         known.or_else(|| {
             let user = User::from_name(name).ok().flatten().filter(|_| self.is_live())?;
             Some(Account {
@@ -203,8 +248,12 @@ impl Machine {
 
     /// The name of a user, else the number.
     pub(crate) fn user_name(&self, uid: u32) -> String {
-        let known = self.accounts().into_iter().find(|account| account.uid == uid);
-        let known = known.map(|account| account.name).or_else(|| {
+        let known = self
+            .accounts()
+            .iter()
+            .find(|account| account.uid == uid)
+            .map(|account| account.name.clone());
+        let known = known.or_else(|| {
             let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
             user.filter(|_| self.is_live()).map(|user| user.name)
         });
@@ -213,8 +262,12 @@ impl Machine {
 
     /// The name of a group, else the number.
     pub(crate) fn group_name(&self, gid: u32) -> String {
-        let known = self.groups().into_iter().find(|group| group.gid == gid);
-        let known = known.map(|group| group.name).or_else(|| {
+        let known = self
+            .groups()
+            .iter()
+            .find(|group| group.gid == gid)
+            .map(|group| group.name.clone());
+        let known = known.or_else(|| {
             let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
             group.filter(|_| self.is_live()).map(|group| group.name)
         });

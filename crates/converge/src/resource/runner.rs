@@ -1,10 +1,14 @@
 //! Applies requests.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::unistd::syncfs;
 use node::clock::{Clock, SystemClock};
 use node::command::{Stop, Tee};
 use node::home::Home;
@@ -87,6 +91,8 @@ impl Options {
 /// What one request found out that others need not find out again.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    /// A folder on each file system that new files were written to, by its device.
+    pub(crate) written: Mutex<BTreeMap<u64, PathBuf>>,
     /// Which packages are installed.
     pub(crate) packages: Mutex<crate::resource::kinds::package::Cache>,
 }
@@ -121,6 +127,30 @@ impl Runner {
     pub fn run(&self, request: &Request) -> Result<Report, Box<ResourceError>> {
         perform(request, &self.machine, &self.options, &self.shared)
     }
+
+    /// Flushes what was written to the disk, once and not file by file. To be called at the end of a run: until then
+    /// a power cut takes new files. A file that is replaced is flushed at once: after a power cut it is the old one
+    /// or the new one.
+    ///
+    /// # Errors
+    /// The first file system that cannot be flushed.
+    pub fn flush(&self) -> Result<(), durable::Error> {
+        let mut written = self.shared.written.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in std::mem::take(&mut *written).into_values() {
+            let failed = |source| durable::Error::Io {
+                action: "write",
+                path: folder.clone(),
+                source,
+            };
+            match File::open(&folder) {
+                Ok(open) => syncfs(open).map_err(|error| failed(error.into()))?,
+                // A later resource has removed it, or unmounted what it was on, which flushes too.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Does what a request asks.
@@ -135,8 +165,16 @@ pub(crate) fn perform(
             .flat_map(|kind| kind.provides)
             .map(|provides| provides.name);
         let closest = catalogue::closest(&request.kind, names);
-        let cause = Cause::UnknownKind { closest };
-        let action = request.action.as_deref().unwrap_or("nothing");
+        let cause = if closest == Some(request.kind.as_str()) {
+            let platform = match options.platform.name.as_str() {
+                "" => "a platform that is not known",
+                name => name,
+            };
+            Cause::Unsupported(format!("`{}` cannot be had on {platform}", request.kind))
+        } else {
+            Cause::UnknownKind { closest }
+        };
+        let action = request.action.as_deref().unwrap_or_default();
         return Err(error(request, action, Failure::from(cause)));
     };
     let kind = &definition.kind;

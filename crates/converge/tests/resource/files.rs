@@ -209,6 +209,31 @@ fn content_that_fails_its_verification_does_not_take_its_place() {
 }
 
 #[test]
+fn content_can_be_checked_by_what_it_is() {
+    let scratch = Scratch::new();
+    let request = |text: &str| file("/etc/x.json").with("content", text).with("verify", "json");
+    let error = scratch.run(&request("{\"a\": ")).unwrap_err();
+    assert!(error.to_string().contains("verification `json`"), "{error}");
+    assert!(error.to_string().contains("EOF"), "{error}");
+    scratch.law(&request("{\"a\": 1}"));
+}
+
+#[test]
+fn a_run_is_flushed_at_its_end() {
+    let scratch = Scratch::new();
+    let runner = scratch.runner(false);
+    runner.run(&file("/etc/one")).unwrap();
+    runner.run(&Request::new("directory", "/gone")).unwrap();
+    runner.run(&file("/gone/two")).unwrap();
+    let gone = Request::new("directory", "/gone")
+        .action("delete")
+        .with("recursive", true);
+    runner.run(&gone).unwrap();
+    runner.flush().unwrap();
+    runner.flush().unwrap();
+}
+
+#[test]
 fn what_is_sensitive_is_not_shown() {
     let scratch = Scratch::new();
     let report = scratch.law(&file("/etc/x").with("sensitive", true).body("secret"));
@@ -257,7 +282,7 @@ fn what_is_wrong_is_named_with_what_was_meant() {
     let said = |request: Request| scratch.run(&request).unwrap_err().to_string();
     assert_eq!(
         said(Request::new("fiel", "/x")),
-        "fiel[/x] action : there is no such resource; did you mean `file`?"
+        "fiel[/x]: there is no such resource; did you mean `file`?"
     );
     assert_eq!(
         said(file("/x").action("craete")),

@@ -85,7 +85,7 @@ impl Scratch {
     }
 
     /// Everything below root and home: type, mode, owner, content, time of change.
-    fn state(&self) -> BTreeMap<PathBuf, String> {
+    pub(crate) fn state(&self) -> BTreeMap<PathBuf, String> {
         let mut state = BTreeMap::new();
         walk(self.folder.path(), &mut state);
         state

@@ -552,6 +552,28 @@ fn mounts_and_kernel_settings() {
 }
 
 #[test]
+fn files_to_swap_to() {
+    if !in_booted_machine("live::files_to_swap_to") {
+        return;
+    }
+    let live = Live::new();
+    // Where there can be one: not on what is above other file systems.
+    let disk = Loop::new("/var/tmp/disk", 32);
+    said(&format!("mkfs.ext4 -q {0} && mount {0} /srv", disk.0));
+    let swap = |action: &str| request("swap_file", "/srv/swap file", action);
+    let request = swap("create").with("size", 4).with("persist", true);
+    live.law(&request);
+    assert_eq!(said("stat -c '%a %s' '/srv/swap file'"), "600 4194304");
+    assert!(said("cat /proc/swaps").contains("/srv/swap\\040file"));
+    assert!(said("cat /etc/fstab").contains("/srv/swap\\040file swap swap defaults 0 0"));
+    live.law(&swap("remove"));
+    assert!(!Path::new("/srv/swap file").exists());
+    assert!(!said("cat /etc/fstab").contains("swap"));
+    let cause = live.fails(&swap("create").with("size", 0));
+    assert!(cause.to_string().contains("above 0"), "{cause}");
+}
+
+#[test]
 fn names_times_and_languages() {
     if !in_booted_machine("live::names_times_and_languages") {
         return;
@@ -725,4 +747,152 @@ fn mounts_of_a_configuration() {
         json!({ "type": "lustre", "address": "10.0.0.4", "export_path": "tcp:/l" }),
     ));
     assert!(cause.to_string().contains("mount.lustre"), "{cause}");
+}
+
+/// Makes packages `demo` of RPM of some versions and a repository of them in `/srv/rpms`.
+fn repository_of_rpms(versions: &[&str]) {
+    for version in versions {
+        let spec = format!(
+            "Name: demo\nVersion: {version}\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n\
+             Provides: demonstration = {version}\n%description\nx\n%install\nmkdir -p %{{buildroot}}/opt\n\
+             echo {version} >%{{buildroot}}/opt/demo\n%files\n/opt/demo\n"
+        );
+        durable::write(Path::new("/srv/demo.spec"), 0o644, spec.as_bytes()).unwrap();
+        said(
+            "rpmbuild --quiet -bb --define '_topdir /srv/build' --define '_rpmdir /srv/rpms' /srv/demo.spec",
+        );
+    }
+    said("createrepo_c -q /srv/rpms");
+}
+
+#[test]
+fn packages_of_red_hat() {
+    if !in_booted_machine("live::packages_of_red_hat") {
+        return;
+    }
+    let live = Live::new();
+    repository_of_rpms(&["1.9", "1.10", "2.0"]);
+    said("rm -f /etc/yum.repos.d/*; mkdir -p /etc/yum.repos.d");
+    let repository = Request::new("yum_repository", "local")
+        .with("baseurl", "file:///srv/rpms")
+        .with("gpgcheck", false);
+    live.law(&repository);
+    for kind in ["dnf_package", "yum_package"] {
+        let package = |action: &str| request(kind, "demo", action);
+        let report = live.law(&package("install").with("version", "1.10"));
+        assert_eq!(report.changes, ["install version 1.10 of package demo"]);
+        assert_eq!(said("rpm -q demo"), "demo-1.10-1.noarch");
+        live.nothing(&package("install"));
+        live.nothing(&request(kind, "demonstration", "install"));
+        live.nothing(&package("install").with("version", "1.10-1"));
+        let report = live.law(&package("upgrade"));
+        assert_eq!(report.changes, ["upgrade package demo from 1.10-1 to 2.0-1"]);
+        live.law(&package("install").with("version", "1.9"));
+        assert_eq!(said("rpm -q demo"), "demo-1.9-1.noarch");
+        live.law(&package("remove"));
+        live.law(&request(kind, "demonstration", "install"));
+        live.law(&package("purge"));
+        let cause = live.fails(&request(kind, "no-such-package", "install"));
+        assert_eq!(
+            cause.to_string(),
+            "No candidate version available for no-such-package"
+        );
+        live.law(&request(kind, "x", "install").with("source", "/srv/rpms/noarch/demo-1.9-1.noarch.rpm"));
+        live.law(&request(kind, "/srv/rpms/noarch/demo-2.0-1.noarch.rpm", "install").with("version", "2.0"));
+        live.law(&package("remove"));
+    }
+    let file = |version: &str| {
+        let path = format!("/srv/rpms/noarch/demo-{version}-1.noarch.rpm");
+        request("rpm_package", "demo", "install").with("source", path)
+    };
+    // What belongs to Debian is not in the database of RPM.
+    let nodeps = json!(["--nodeps"]);
+    live.law(&file("1.9").with("options", nodeps.clone()));
+    live.law(&file("2.0").with("version", "2.0").with("options", nodeps.clone()));
+    live.law(&request("rpm_package", "demo", "remove").with("options", nodeps));
+    live.law(&request("yum_repository", "local", "remove"));
+}
+
+#[test]
+fn packages_of_languages() {
+    if !in_booted_machine("live::packages_of_languages") {
+        return;
+    }
+    let live = Live::new();
+    said("python3 -m venv /srv/venv; mkdir -p /srv/py/demo_pkg; touch /srv/py/demo_pkg/__init__.py");
+    for version in ["1.0", "2.0"] {
+        let project =
+            format!("[metadata]\nname = demo-pkg\nversion = {version}\n[options]\npackages = demo_pkg\n");
+        durable::write(Path::new("/srv/py/setup.cfg"), 0o644, project.as_bytes()).unwrap();
+        durable::write(
+            Path::new("/srv/py/setup.py"),
+            0o644,
+            b"import setuptools\nsetuptools.setup()\n",
+        )
+        .unwrap();
+        said("cd /srv/py && /srv/venv/bin/python setup.py -q sdist -d /srv/wheels 2>&1");
+    }
+    let pip = |action: &str| {
+        request("python_package", "demo_pkg", action)
+            .with("virtualenv", "/srv/venv")
+            .with(
+                "options",
+                "--no-index --no-build-isolation --find-links /srv/wheels",
+            )
+    };
+    live.law(&pip("install").with("version", "1.0"));
+    live.nothing(&pip("install"));
+    live.law(&pip("upgrade"));
+    assert!(said("/srv/venv/bin/pip list --format=freeze").contains("demo-pkg==2.0"));
+    let gone = request("pip_package", "demo-pkg", "remove").with("virtualenv", "/srv/venv");
+    live.law(&gone);
+
+    for version in ["1.0", "2.0"] {
+        let spec = format!(
+            "Gem::Specification.new {{ |s| s.name = 'demo'; s.version = '{version}'; s.summary = 'x'; \
+             s.author = 'x'; s.files = [] }}\n"
+        );
+        durable::write(Path::new("/srv/demo.gemspec"), 0o644, spec.as_bytes()).unwrap();
+        said(&format!(
+            "cd /srv && gem build -q demo.gemspec -o demo-{version}.gem 2>&1"
+        ));
+    }
+    let gem = |action: &str, version: &str| {
+        request("gem_package", "demo", action)
+            .with("source", format!("/srv/demo-{version}.gem"))
+            .with("options", "--local")
+    };
+    live.law(&gem("install", "1.0"));
+    live.law(&gem("install", "2.0").with("version", "2.0"));
+    assert!(said("gem list --local --exact demo").contains("demo (2.0, 1.0)"));
+    live.law(&request("gem_package", "demo", "remove").with("version", "1.0"));
+    live.law(&request("gem_package", "demo", "remove"));
+}
+
+#[test]
+fn services_of_system_v() {
+    if !in_booted_machine("live::services_of_system_v") {
+        return;
+    }
+    let live = Live::new();
+    // As on a machine whose first process is not systemd.
+    said("mount -t tmpfs tmpfs /run/systemd/system 2>/dev/null || true");
+    let script = "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: demo\n# Required-Start:\n# Required-Stop:\n\
+                  # Default-Start: 2 3 4 5\n# Default-Stop: 0 1 6\n### END INIT INFO\n\
+                  case $1 in start) touch /srv/runs;; stop) rm -f /srv/runs;; status) test -e /srv/runs;; \
+                  restart) touch /srv/restarted;; esac\n";
+    durable::write(Path::new("/etc/init.d/demo"), 0o755, script.as_bytes()).unwrap();
+    said(
+        "umount /run/systemd/system; mkdir -p /srv/hidden; mount --bind /srv/hidden /run/systemd; ! test -e /run/systemd/system",
+    );
+    let service = |action: &str| request("service", "demo", action);
+    live.law(&service("enable"));
+    assert!(holds("ls /etc/rc3.d/S*demo"));
+    live.law(&service("start"));
+    assert!(live.run(&service("restart")).unwrap().updated);
+    assert!(Path::new("/srv/restarted").exists());
+    live.law(&service("stop"));
+    live.law(&service("disable"));
+    assert!(matches!(live.fails(&service("mask")), Cause::Service(_)));
+    said("umount /run/systemd");
 }

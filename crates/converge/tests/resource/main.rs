@@ -6,8 +6,10 @@
     reason = "what cannot be set up is a failed test"
 )]
 
+mod anything;
 mod archives;
 mod commands;
+mod crash;
 mod files;
 mod folders;
 mod law;

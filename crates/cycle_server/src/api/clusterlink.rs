@@ -24,6 +24,7 @@ const MAX_MESSAGES: usize = 10_000;
 /// `GET /clusterlink/userdata/{id}`: the first secret that comes is the node's; later only that one is answered.
 pub(super) async fn userdata(
     State(app): State<SharedApp>,
+    Extension(courier): Extension<Arc<dyn Post>>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<NodeConfiguration>, ApiError> {
@@ -62,6 +63,14 @@ pub(super) async fn userdata(
             "the userdata id `{id}` is used by another node"
         )));
     }
+    courier.admit(&node, secret).await.map_err(|error| {
+        let reason = format!(
+            "the message broker does not let the node in: {}",
+            terminal::chain(&error)
+        );
+        tracing::warn!(node = node.name, "{reason}");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+    })?;
     Ok(Json(node_configuration(&app, &node).await?))
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod import;
 mod issues;
 mod lockers;
+mod messages;
 mod nodes;
 mod operations;
 mod records;
@@ -49,6 +50,8 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
         stopping: app.stopping.clone(),
     };
     let pages = web::pages(pages).layer(axum::middleware::from_fn_with_state(app.clone(), only_accounts));
+    let userdata = get(clusterlink::userdata).layer(Extension(courier.clone()));
+    let passing = get(messages::stream).layer(Extension(courier.clone()));
     let messages = post(clusterlink::messages).layer(Extension(courier));
     Router::new()
         .route("/healthz", get(site::health))
@@ -77,6 +80,7 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
         )
         .route("/cloud/api/events", get(events::list))
         .route("/cloud/api/events/stream", get(events::stream))
+        .route("/cloud/api/messages/stream", passing)
         .route("/cloud/api/reconcilers", get(site::reconcilers))
         .route("/cloud/clusters", get(clusters::list))
         .route("/cloud/clusters/{name}", get(clusters::one))
@@ -86,7 +90,7 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
             post(clusters::terminate),
         )
         .route("/cloud/actions/retry/{name}", post(clusters::retry))
-        .route("/clusterlink/userdata/{id}", get(clusterlink::userdata))
+        .route("/clusterlink/userdata/{id}", userdata)
         .route("/clusterlink/messages", messages)
         .route("/lockers", get(lockers::all))
         .route("/lockers/{locker}/", get(lockers::list))

@@ -171,6 +171,7 @@ fn apply(account: &mut AccountRecord, change: UserChange, hash: Option<String>) 
     profile.node_access = change.node_access.unwrap_or(profile.node_access);
     profile.node_user = change.node_user.unwrap_or(profile.node_user);
     profile.node_admin = change.node_admin.unwrap_or(profile.node_admin);
+    profile.plugin = change.plugin.unwrap_or(profile.plugin);
     Ok(())
 }
 
@@ -222,6 +223,7 @@ fn user(account: AccountRecord) -> User {
         full_name: profile.full_name,
         uid: account.uid,
         administrator: account.administrator,
+        plugin: profile.plugin,
         disabled: profile.disabled,
         node_access: profile.node_access,
         node_user: profile.node_user,

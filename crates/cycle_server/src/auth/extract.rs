@@ -15,6 +15,7 @@ use crate::store::{AccountRecord, Node};
 pub struct Account {
     name: String,
     administrator: bool,
+    plugin: bool,
 }
 
 /// A node, known by its credential.
@@ -37,12 +38,18 @@ impl Account {
         Self {
             name: record.name.clone(),
             administrator: record.administrator,
+            plugin: record.profile.plugin,
         }
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it may listen to messages.
+    pub fn hears_messages(&self) -> bool {
+        self.administrator || self.plugin
     }
 
     /// Whether it may do everything.

@@ -1,12 +1,12 @@
 //! Who may connect to the broker, and what they may do there.
 
-use broker::{Authentication, Authority, Permissions, Scope, TopicPermission};
+use broker::{Authentication, Authority, Pattern, Permissions, Scope, TopicPermission};
 use protocol::topology;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use crate::app::SharedApp;
-use crate::auth::is_node_id;
+use crate::auth::{Account, is_node_id};
 use crate::store::{Node, StoreError};
 
 /// User name of the server's own connection. No account can have it.
@@ -45,15 +45,40 @@ impl Gate {
             .await
             .inspect_err(log)
             .ok()?;
-        account
-            .filter(|account| account.is_administrator())
-            .map(|_| Permissions::everything())
+        let account = account.filter(Account::hears_messages)?;
+        Some(match account.is_administrator() {
+            true => Permissions::everything(),
+            false => of_plugin(account.name()),
+        })
     }
 }
 
 impl Authority for Gate {
     fn authenticate<'a>(&'a self, user: &'a str, password: &'a [u8]) -> Authentication<'a> {
         Box::pin(self.permissions(user, password))
+    }
+}
+
+/// A plug-in has queues of its own, hears all that nodes and others say, and publishes custom messages. It cannot read the
+/// commands of a node, nor speak for one.
+fn of_plugin(name: &str) -> Permissions {
+    // The second are the names that the broker makes up.
+    let own = || {
+        vec![
+            Pattern::Prefix(format!("plugin.{name}.")),
+            Pattern::Prefix("amq.gen-".to_owned()),
+        ]
+    };
+    let exchange = |name: &str| Pattern::Name(name.to_owned());
+    let with = |mut scope: Vec<Pattern>, more: &[&str]| {
+        scope.extend(more.iter().map(|name| exchange(name)));
+        Scope(scope)
+    };
+    Permissions {
+        configure: Scope(own()),
+        write: with(own(), &[topology::CUSTOM_EXCHANGE]),
+        read: with(own(), &[topology::NODE_EXCHANGE, topology::CUSTOM_EXCHANGE]),
+        topics: Vec::new(),
     }
 }
 

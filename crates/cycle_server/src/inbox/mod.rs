@@ -9,11 +9,14 @@ mod courier;
 mod custom;
 mod gate;
 mod incoming;
+mod rabbitmq;
 mod session;
+mod tail;
 
-pub use courier::{Courier, Post, PostError};
+pub use courier::{Accounts, Courier, Post, PostError};
 pub use custom::Publication;
 pub use gate::Gate;
+pub use rabbitmq::Management;
 pub use session::{Endpoint, run};
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
     QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::tcp::OwnedTLSConfig;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
 use protocol::topology;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +20,7 @@ use super::custom::Publication;
 use super::gate::SERVER;
 use super::incoming;
 use crate::app::SharedApp;
+use crate::settings::MessageSettings;
 use crate::store::StoreError;
 
 /// Messages that the broker sends ahead of our acknowledgements.
@@ -28,16 +31,72 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Seconds between two heartbeats.
+const HEARTBEAT: u16 = 30;
 /// AMQP's `delivery-mode` of messages that survive the broker.
 const PERSISTENT: u8 = 2;
 
-/// Where the server reaches its broker.
-#[derive(Debug, Clone)]
+/// Where the server reaches its broker, and as whom.
+#[derive(Clone)]
 pub struct Endpoint {
-    /// Port on the loopback interface, without TLS.
-    pub port: u16,
-    /// The password that the [`Gate`](super::Gate) knows.
-    pub password: SecretString,
+    uri: AMQPUri,
+    /// The authority to trust (PEM); the platform's when there is none.
+    ca: Option<String>,
+    /// It is a cluster that may lose members: what must not be lost is in quorum queues.
+    is_cluster: bool,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let AMQPAuthority { host, port, .. } = &self.uri.authority;
+        write!(f, "Endpoint({host}:{port})")
+    }
+}
+
+impl Endpoint {
+    /// The server's own broker, on the loopback interface without TLS, with the password that the
+    /// [`Gate`](super::Gate) knows.
+    pub fn own(port: u16, password: &SecretString) -> Self {
+        Self {
+            uri: AMQPUri {
+                scheme: AMQPScheme::AMQP,
+                authority: AMQPAuthority {
+                    userinfo: AMQPUserInfo {
+                        username: SERVER.to_owned(),
+                        password: password.expose_secret().to_owned(),
+                    },
+                    host: "127.0.0.1".to_owned(),
+                    port,
+                },
+                vhost: "/".to_owned(),
+                query: query(),
+            },
+            ca: None,
+            is_cluster: false,
+        }
+    }
+
+    /// A RabbitMQ.
+    pub fn rabbitmq(settings: &MessageSettings) -> Self {
+        let mut uri = settings.uri.clone();
+        settings
+            .password
+            .expose_secret()
+            .clone_into(&mut uri.authority.userinfo.password);
+        uri.query = query();
+        Self {
+            uri,
+            ca: settings.ca.clone(),
+            is_cluster: true,
+        }
+    }
+}
+
+fn query() -> AMQPQueryString {
+    AMQPQueryString {
+        heartbeat: Some(HEARTBEAT),
+        ..AMQPQueryString::default()
+    }
 }
 
 /// Why a session ended.
@@ -110,7 +169,7 @@ async fn session(
         () = app.stopping.cancelled() => return Ok(()),
     };
     outbox.confirm_select(ConfirmSelectOptions::default()).await?;
-    declare(&outbox).await?;
+    declare(&outbox, endpoint.is_cluster).await?;
     for node in app.store.nodes(None).await? {
         if node.userdata_id.is_some() {
             open(&outbox, &node.id).await?;
@@ -139,16 +198,17 @@ async fn session(
     ended
 }
 
-async fn connect(endpoint: &Endpoint) -> lapin::Result<Connection> {
-    let uri = format!(
-        "amqp://{SERVER}:{}@127.0.0.1:{}/%2f?heartbeat=30",
-        endpoint.password.expose_secret(),
-        endpoint.port
-    );
-    Connection::connect(&uri, ConnectionProperties::default()).await
+pub(super) async fn connect(endpoint: &Endpoint) -> lapin::Result<Connection> {
+    let properties = ConnectionProperties::default().with_connection_name("cycle_server".into());
+    let config = OwnedTLSConfig {
+        cert_chain: endpoint.ca.clone(),
+        ..OwnedTLSConfig::default()
+    };
+    let runtime = lapin::runtime::default_runtime()?;
+    Connection::connect_uri_with_config(endpoint.uri.clone(), properties, config, runtime).await
 }
 
-async fn declare(channel: &Channel) -> lapin::Result<()> {
+async fn declare(channel: &Channel, is_cluster: bool) -> lapin::Result<()> {
     let durable = ExchangeDeclareOptions {
         durable: true,
         ..ExchangeDeclareOptions::default()
@@ -162,17 +222,32 @@ async fn declare(channel: &Channel) -> lapin::Result<()> {
             .exchange_declare(name.into(), kind, durable, FieldTable::default())
             .await?;
     }
-    queue(channel, topology::INBOX_QUEUE, topology::NODE_EXCHANGE, "#").await
+    let mut arguments = FieldTable::default();
+    if is_cluster {
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    }
+    queue(
+        channel,
+        topology::INBOX_QUEUE,
+        arguments,
+        topology::NODE_EXCHANGE,
+        "#",
+    )
+    .await
 }
 
-async fn queue(channel: &Channel, name: &str, exchange: &str, key: &str) -> lapin::Result<()> {
+async fn queue(
+    channel: &Channel,
+    name: &str,
+    arguments: FieldTable,
+    exchange: &str,
+    key: &str,
+) -> lapin::Result<()> {
     let durable = QueueDeclareOptions {
         durable: true,
         ..QueueDeclareOptions::default()
     };
-    channel
-        .queue_declare(name.into(), durable, FieldTable::default())
-        .await?;
+    channel.queue_declare(name.into(), durable, arguments).await?;
     channel
         .queue_bind(
             name.into(),
@@ -186,7 +261,8 @@ async fn queue(channel: &Channel, name: &str, exchange: &str, key: &str) -> lapi
 
 async fn open(channel: &Channel, node_id: &str) -> lapin::Result<()> {
     let name = topology::command_queue(node_id);
-    queue(channel, &name, topology::COMMAND_EXCHANGE, node_id).await
+    let none = FieldTable::default();
+    queue(channel, &name, none, topology::COMMAND_EXCHANGE, node_id).await
 }
 
 /// Carries out orders until one shows that the connection is lost.

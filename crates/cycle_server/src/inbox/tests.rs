@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Courier, Endpoint, Gate, Post, run};
+use super::{Accounts, Courier, Endpoint, Gate, Post, run};
 use crate::store::{EventQuery, Node};
 use crate::testing::{ADMIN, Bench, envelope, secret};
 
@@ -43,9 +43,13 @@ impl Site {
             let broker = broker.clone();
             async move { broker.listen(listener, None).await }
         });
-        let (courier, orders) = Courier::new(broker.clone());
+        let endpoint = Endpoint::own(port, &password);
+        let (courier, orders) = Courier::new(
+            Accounts::Own(broker.clone()),
+            endpoint.clone(),
+            bench.app.clock.clone(),
+        );
         let (ready, mut is_ready) = watch::channel(false);
-        let endpoint = Endpoint { port, password };
         tokio::spawn(run(bench.app.clone(), endpoint, orders, Arc::new(ready)));
         is_ready.wait_for(|ready| *ready).await.unwrap();
         Self {

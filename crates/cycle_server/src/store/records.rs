@@ -393,6 +393,8 @@ pub struct Profile {
     pub node_user: bool,
     /// It may log in to all nodes and become root there.
     pub node_admin: bool,
+    /// It may hear the messages of nodes and send some of its own, over AMQP.
+    pub plugin: bool,
 }
 
 impl Default for Profile {
@@ -404,6 +406,7 @@ impl Default for Profile {
             node_access: true,
             node_user: false,
             node_admin: false,
+            plugin: false,
         }
     }
 }

@@ -1,19 +1,15 @@
 //! `cyclecloud events`
 
-use std::time::Duration;
+use std::cell::Cell;
 
-use futures_util::StreamExt;
 use jiff::tz::TimeZone;
 use protocol::{Event, Level, Priority};
 
 use crate::cli::Events;
-use crate::client::{CallError, Client, check_name, shown};
-use crate::sse::Parser;
+use crate::client::{Client, check_name};
+use crate::follow::follow;
 
 const EVENTS: [&str; 3] = ["cloud", "api", "events"];
-/// The pause before a lost stream is opened again; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) async fn show(client: &Client, args: Events) -> anyhow::Result<()> {
     if let Some(cluster) = &args.cluster {
@@ -39,7 +35,7 @@ pub(super) async fn show(client: &Client, args: Events) -> anyhow::Result<()> {
         }
     }
     if args.follow {
-        follow(client, cluster, &printer, seen).await?;
+        follow_from(client, cluster, &printer, seen).await?;
     }
     Ok(())
 }
@@ -61,65 +57,33 @@ async fn last(
     client.get(&EVENTS, &query).await
 }
 
-/// Prints each event after `seen` once, over as many connections as it takes. Ends only with an error.
-async fn follow(
+/// Prints each event after `seen` once. Ends only with an error.
+async fn follow_from(
     client: &Client,
     cluster: Option<&str>,
     printer: &Printer,
-    mut seen: i64,
+    seen: i64,
 ) -> anyhow::Result<()> {
-    let mut pause = FIRST_PAUSE;
-    let mut is_lost = false;
-    loop {
-        let after = seen.to_string();
+    let seen = Cell::new(seen);
+    let url = || {
+        let after = seen.get().to_string();
         let mut query = vec![("after", after.as_str())];
         query.extend(cluster.map(|cluster| ("cluster", cluster)));
-        let url = client.url(&["cloud", "api", "events", "stream"], &query);
-        match client.stream(url).await {
-            Ok(response) => {
-                if is_lost {
-                    terminal::note("Connected again");
-                    is_lost = false;
-                }
-                let before = seen;
-                read(response, printer, &mut seen).await?;
-                // A server that takes the call and drops it at once is not asked without end.
-                if seen > before {
-                    pause = FIRST_PAUSE;
-                }
-            }
-            Err(error) if error.is_passing() => {
-                if !is_lost {
-                    is_lost = true;
-                    let server = shown(&client.server().url);
-                    let reason = terminal::chain(&error);
-                    terminal::warn(format_args!("lost `{server}`, trying again: {reason}"));
-                }
-            }
-            Err(error @ CallError::Away { .. } | error @ CallError::Refused { .. }) => return error.report(),
+        client.url(&["cloud", "api", "events", "stream"], &query)
+    };
+    follow(client, url, |data| {
+        // Messages of another kind belong to versions to come.
+        let Ok(event) = serde_json::from_str::<Event>(data) else {
+            return Ok(false);
+        };
+        if event.id <= seen.get() {
+            return Ok(false);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// Reads one connection until it ends, for whatever reason.
-async fn read(response: reqwest::Response, printer: &Printer, seen: &mut i64) -> anyhow::Result<()> {
-    let mut stream = response.bytes_stream();
-    let mut parser = Parser::default();
-    while let Some(Ok(bytes)) = stream.next().await {
-        for message in parser.push(&bytes)? {
-            // Messages of another kind belong to versions to come.
-            let Ok(event) = serde_json::from_str::<Event>(&message.data) else {
-                continue;
-            };
-            if event.id > *seen {
-                *seen = event.id;
-                printer.print(&event)?;
-            }
-        }
-    }
-    Ok(())
+        seen.set(event.id);
+        printer.print(&event)?;
+        Ok(true)
+    })
+    .await
 }
 
 struct Printer {

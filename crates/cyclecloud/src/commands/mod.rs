@@ -6,6 +6,7 @@ mod events;
 mod fetch;
 mod initialize;
 mod lockers;
+mod messages;
 mod nodes;
 mod project;
 mod project_test;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::ShowNodes(args) => nodes::show(&client()?, args).await,
         Command::Issues { cluster } => nodes::issues(&client()?, cluster.as_deref()).await,
         Command::User(command) => users::run(&client()?, command).await,
+        Command::Messages(command) => messages::run(&client()?, command).await,
         Command::Events(args) => events::show(&client()?, args).await,
     }
 }

@@ -76,6 +76,8 @@ async fn add(client: &Client, args: AddUser) -> anyhow::Result<()> {
         full_name: args.full_name,
         uid: args.uid,
         administrator: Some(args.administrator),
+        // Not said when there is nothing to say: an older server knows no such role.
+        plugin: args.plugin.then_some(true),
         node_user: Some(args.node_user),
         node_admin: Some(args.node_admin),
         public_keys: Some(keys),
@@ -91,6 +93,7 @@ async fn change(client: &Client, args: ChangeUser) -> anyhow::Result<()> {
         full_name: args.full_name,
         uid: args.uid,
         administrator: args.administrator,
+        plugin: args.plugin,
         node_access: args.node_access,
         node_user: args.node_user,
         node_admin: args.node_admin,
@@ -137,6 +140,7 @@ fn roles(user: &User) -> String {
     let roles = [
         (user.disabled, "disabled"),
         (user.administrator, "administrator"),
+        (user.plugin, "plug-in"),
         (user.node_admin, "node-admin"),
         (user.node_user, "node-user"),
         (!user.node_access, "no-node-access"),

@@ -17,6 +17,8 @@ mod identity;
 mod messages;
 mod node_data;
 mod people;
+mod plugins;
+mod rabbitmq;
 mod senders;
 mod shutdown;
 mod storage;

@@ -16,7 +16,12 @@ fn a_configuration_that_finds_no_room_is_named_and_the_old_one_stays() {
         \"$2\" converge --cluster-init; echo \"ended $?\"; cat \"$1/config/node.json\"; ls -A \"$1/config\"
         rm \"$1/config/fill\"
         \"$2\" converge --cluster-init; echo \"ended $?\"; grep -c cluster \"$1/config/node.json\"";
-    let output = Command::new("unshare")
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test starts the program that it tests"
+    )]
+    let mut shell = Command::new("unshare");
+    let output = shell
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
         .arg(home.path())
         .arg(env!("CARGO_BIN_EXE_jetpack"))

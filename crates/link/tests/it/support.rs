@@ -239,6 +239,7 @@ impl Node {
                     port: amqp.port(),
                     tls: ca.is_some(),
                     vhost: "/".to_owned(),
+                    ca: None,
                 },
                 ca,
             }),

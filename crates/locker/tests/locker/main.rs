@@ -10,4 +10,5 @@ mod http;
 mod ranges;
 #[cfg(test)]
 mod storage;
+#[cfg(test)]
 mod tokens;

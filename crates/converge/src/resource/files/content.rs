@@ -4,7 +4,9 @@ use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
+use node::command::Ended;
 use tempfile::NamedTempFile;
 
 use super::{Security, backup, sha256, unified};
@@ -326,12 +328,23 @@ fn write(
             .set_permissions(Permissions::from_mode(mode))
             .map_err(Cause::io("change the mode of", path))?;
     }
+    durable::failpoint::reached("staged");
     verify(act, staged.path())?;
     if in_place && now.is_some() {
         return overwrite(staged, path, security);
     }
+    if now.is_some() {
+        // On many file systems a power cut after a rename leaves neither the old content nor the new one.
+        staged.as_file().sync_all().map_err(failed())?;
+    }
+    let mut written = act.shared.written.lock().unwrap_or_else(PoisonError::into_inner);
+    written.entry(has.dev()).or_insert_with(|| folder.to_owned());
+    drop(written);
     match staged.persist(path) {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            durable::failpoint::reached("in its place");
+            Ok(())
+        }
         // A file that is a mount of its own, as in containers, cannot be replaced.
         Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => {
             overwrite(error.file, path, security)
@@ -352,23 +365,33 @@ fn overwrite(staged: NamedTempFile, path: &Path, security: Security) -> Result<(
     security.apply(path)
 }
 
-/// Has the commands of the property `verify` look at the new content before it takes its place.
+/// Has the checks of the property `verify` look at the new content before it takes its place: commands, and what has
+/// a name of its own in Chef.
 fn verify(act: &Act<'_>, staged: &Path) -> Result<(), Failure> {
     if act.kind.property("verify").is_none() {
         return Ok(());
     }
     for check in act.list("verify") {
+        let refused = |ended, output: &str| Cause::Verification {
+            command: check.clone(),
+            ended,
+            output: end(output, 4096),
+        };
+        if check == "json" {
+            let bytes = fs::read(staged).map_err(Cause::io("read", staged))?;
+            let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes);
+            parsed.map_err(|error| refused(Ended::Exited(1), &error.to_string()))?;
+            continue;
+        }
         let staged = staged.display().to_string();
-        let command = check.replace("%{path}", &staged).replace("%{file}", &staged);
+        let command = match check.as_str() {
+            "yaml" => format!("python3 -c 'import sys, yaml; yaml.safe_load(open(sys.argv[1]))' '{staged}'"),
+            _ => check.replace("%{path}", &staged).replace("%{file}", &staged),
+        };
         let command = act.program("sh").arg("-c").arg(command);
         let output = act.finish(command, &check)?;
         if !output.success() {
-            return Err(Cause::Verification {
-                command: check,
-                ended: output.ended,
-                output: end(&output.text, 4096),
-            }
-            .into());
+            return Err(refused(output.ended, &output.text).into());
         }
     }
     Ok(())

@@ -83,6 +83,7 @@ pub(super) fn make(
             fs::create_dir(&place)
         };
         made.map_err(Cause::io("create", &place))?;
+        durable::failpoint::reached("made");
         security.apply(&place)?;
     }
     Ok(())

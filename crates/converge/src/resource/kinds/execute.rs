@@ -184,7 +184,7 @@ fn script(act: &mut Act<'_>) -> Result<(), Failure> {
 }
 
 /// Splits flags at blanks, but not within quotes.
-fn split(flags: &str) -> Vec<String> {
+pub(super) fn split(flags: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quote, mut begun) = (String::new(), None, false);
     for character in flags.chars() {

@@ -152,10 +152,14 @@ fn run(act: &mut Act<'_>) -> Result<(), Failure> {
     }
     let is_empty = fs::read_dir(&place).map_or(true, |mut entries| entries.next().is_none());
     let has_repository = place.join(".git").exists();
-    match act.action {
-        "export" if !is_empty => return Ok(()),
-        "checkout" if !is_empty => return Ok(()),
-        _ => {}
+    // The index is written last of all: without one a checkout was killed before its end.
+    let is_whole = !act.flag("enable_checkout") || place.join(".git/index").exists();
+    if act.action != "sync" && !is_empty && (!has_repository || is_whole) {
+        return Ok(());
+    }
+    let lock = place.join(".git/index.lock");
+    if has_repository && !is_whole && lock.exists() && !act.options.dry_run {
+        fs::remove_file(&lock).map_err(Cause::io("remove", &lock))?;
     }
     if !is_empty && !has_repository {
         return Err(Cause::Invalid(format!(
@@ -211,7 +215,7 @@ fn run(act: &mut Act<'_>) -> Result<(), Failure> {
     } else {
         String::new()
     };
-    if now != wanted {
+    if now != wanted || !is_whole {
         let sentence = format!(
             "fetch updates for {remote}, from {} to {}",
             now.get(..7).unwrap_or("nothing"),
@@ -228,10 +232,24 @@ fn run(act: &mut Act<'_>) -> Result<(), Failure> {
             if !known.success() {
                 git(act, Some(&place), &["fetch", &remote, &wanted])?.ok()?;
             }
-            checkout(act, &place, &wanted)?;
+            if act.flag("enable_checkout") || act.action == "export" {
+                checkout(act, &place, &wanted)?;
+            }
         }
     }
+    if act.action == "export" {
+        return unlink_repository(act, &place);
+    }
     remotes(act, &place)
+}
+
+/// What is exported is files alone.
+fn unlink_repository(act: &Act<'_>, place: &Path) -> Result<(), Failure> {
+    let inside = place.join(".git");
+    if act.options.dry_run || !inside.exists() {
+        return Ok(());
+    }
+    Ok(fs::remove_dir_all(&inside).map_err(Cause::io("remove", &inside))?)
 }
 
 fn clone(act: &mut Act<'_>, place: &Path, source: &str, revision: &str, wanted: &str) -> Result<(), Failure> {

@@ -113,10 +113,27 @@ fn regex(value: &Value) -> Result<Regex, String> {
             _ => {}
         }
     }
-    // What Ruby calls the end of the text.
-    let source = source.replace("\\Z", "\\z").replace("\\h", "[0-9a-fA-F]");
+    let source = of_ruby(&source);
     Regex::new(&format!("(?{flags}){source}"))
         .map_err(|error| format!("`{source}` is no regular expression: {error}"))
+}
+
+/// Writes anew what only Ruby knows: `\Z` before the last line end, `\h` for hex digits.
+fn of_ruby(source: &str) -> String {
+    let (mut new, mut characters) = (String::new(), source.chars());
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            new.push(character);
+            continue;
+        }
+        match characters.next() {
+            Some('Z') => new.push_str("(?=\n?\\z)"),
+            Some('h') => new.push_str("[0-9a-fA-F]"),
+            Some(other) => new.extend(['\\', other]),
+            None => new.push('\\'),
+        }
+    }
+    new
 }
 
 fn fits(regex: &Regex, line: &str) -> Result<bool, Failure> {
@@ -360,4 +377,15 @@ fn filtered(name: &str, arguments: &[Value], lines: Vec<String>) -> Result<Vec<S
         }
     }
     Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_ruby_knows_is_written_anew() {
+        assert_eq!(of_ruby("a\\h+\\\\h"), "a[0-9a-fA-F]+\\\\h");
+        assert_eq!(of_ruby("x\\Z"), "x(?=\n?\\z)");
+    }
 }

@@ -74,6 +74,7 @@ fn run(act: &mut Act<'_>) -> Result<(), Failure> {
     }
     if act.will_all(sentences) {
         replace(act, &path, &to, hard)?;
+        durable::failpoint::reached("linked");
         if !hard {
             security.apply(&path)?;
         }
@@ -107,6 +108,7 @@ fn replace(act: &Act<'_>, path: &Path, to: &str, hard: bool) -> Result<(), Failu
     } else {
         symlink(to, &new)
     };
+    durable::failpoint::reached("link made");
     made.and_then(|()| fs::rename(&new, path))
         .map_err(Cause::io("create a link at", path))?;
     Ok(())

@@ -1,6 +1,7 @@
 //! The kinds, one file for each family.
 
 mod archive;
+mod ark;
 mod cron;
 mod cyclecloud;
 mod directory;
@@ -22,6 +23,7 @@ mod signals;
 mod system;
 mod systemd_unit;
 mod user;
+mod yum_repository;
 
 use super::act::Act;
 use super::catalogue::Kind;
@@ -36,7 +38,7 @@ pub(crate) struct Definition {
 /// All of them.
 pub(crate) const ALL: &[&Definition] = &[
     &archive::ARCHIVE_FILE,
-    &archive::ARK,
+    &ark::ARK,
     &cron::CRON,
     &cron::CRON_D,
     &cyclecloud::EXPORT,
@@ -82,8 +84,8 @@ pub(crate) const ALL: &[&Definition] = &[
     &repository::APT_PREFERENCE,
     &repository::APT_REPOSITORY,
     &repository::APT_UPDATE,
-    &repository::YUM_REPOSITORY,
-    &repository::ZYPPER_REPOSITORY,
+    &yum_repository::YUM_REPOSITORY,
+    &yum_repository::ZYPPER_REPOSITORY,
     &route::ROUTE,
     &service::SERVICE,
     &signals::BREAKPOINT,

@@ -87,6 +87,7 @@ fn remote_file(act: &mut Act<'_>) -> Result<(), Failure> {
             Ok(Fetched::File(file)) => return manage(act, Content::Of(&file), false),
             Ok(Fetched::New(file, known)) => {
                 manage(act, Content::Of(file.path()), false)?;
+                durable::failpoint::reached("downloaded");
                 return remember(act, &source, &known);
             }
             // The next source may be better.

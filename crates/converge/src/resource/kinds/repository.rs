@@ -1,7 +1,6 @@
-//! Where packages come from: `apt_repository`, `apt_update`, `apt_preference`, `yum_repository`, `zypper_repository`.
+//! Where packages of Debian come from: `apt_repository`, `apt_update`, `apt_preference`.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -67,96 +66,15 @@ pub(super) const APT_PREFERENCE: Definition = Definition {
     run: apt_preference,
 };
 
-pub(super) const YUM_REPOSITORY: Definition = Definition {
-    kind: Kind::new(
-        "yum_repository",
-        &[Provides::everywhere("yum_repository")],
-        &["create", "remove", "makecache", "add", "delete"],
-        &[
-            Property::named("repositoryid"),
-            Property::list("baseurl"),
-            Property::string("description").or(Default::String("Yum Repository")),
-            Property::boolean("enabled", true),
-            Property::boolean("gpgcheck", true),
-            Property::list("gpgkey"),
-            Property::string("mirrorlist"),
-            Property::string("metalink"),
-            Property::boolean("make_cache", true),
-            Property::new("clean_metadata", &[Type::Boolean]).or(Default::Boolean(true)),
-            Property::new("fastestmirror_enabled", &[Type::Boolean]),
-            Property::new("keepalive", &[Type::Boolean]),
-            Property::new("repo_gpgcheck", &[Type::Boolean]),
-            Property::new("report_instanceid", &[Type::Boolean]),
-            Property::new("skip_if_unavailable", &[Type::Boolean]),
-            Property::new("sslverify", &[Type::Boolean]),
-            Property::string("cost"),
-            Property::string("enablegroups"),
-            Property::string("exclude"),
-            Property::string("failovermethod"),
-            Property::string("http_caching"),
-            Property::string("include_config"),
-            Property::string("includepkgs"),
-            Property::id("max_retries"),
-            Property::string("metadata_expire"),
-            Property::string("mirror_expire"),
-            Property::string("mirrorexpire"),
-            Property::string("mirrorlist_expire"),
-            Property::string("mode").or(Default::String("0644")),
-            Property::string("password").sensitive(),
-            Property::string("priority"),
-            Property::string("proxy"),
-            Property::string("proxy_password").sensitive(),
-            Property::string("proxy_username"),
-            Property::string("source"),
-            Property::string("sslcacert"),
-            Property::string("sslclientcert"),
-            Property::string("sslclientkey"),
-            Property::string("throttle"),
-            Property::id("timeout"),
-            Property::string("username"),
-            Property::hash("options"),
-        ],
-    ),
-    run: yum_repository,
-};
-
-pub(super) const ZYPPER_REPOSITORY: Definition = Definition {
-    kind: Kind::new(
-        "zypper_repository",
-        &[Provides::everywhere("zypper_repository")],
-        &["create", "remove", "refresh", "add"],
-        &[
-            Property::named("repo_name"),
-            Property::string("baseurl"),
-            Property::string("mirrorlist"),
-            Property::string("description"),
-            Property::string("type").or(Default::String("NONE")),
-            Property::boolean("enabled", true),
-            Property::boolean("autorefresh", true),
-            Property::boolean("gpgcheck", true),
-            Property::list("gpgkey"),
-            Property::boolean("gpgautoimportkeys", true),
-            Property::boolean("keeppackages", false),
-            Property::boolean("refresh_cache", true),
-            Property::integer("priority").or(Default::Integer(99)),
-            Property::string("path"),
-            Property::string("source"),
-            Property::string("cookbook"),
-            Property::string("mode").or(Default::String("0644")),
-        ],
-    ),
-    run: zypper_repository,
-};
-
 /// Files of repositories are for all to read.
-const OPEN: Security = Security {
+pub(super) const OPEN: Security = Security {
     mode: Some(0o644),
     uid: None,
     gid: None,
 };
 
 /// A name that is one of a file.
-fn file_name(act: &Act<'_>, property: &'static str) -> Result<String, Failure> {
+pub(super) fn file_name(act: &Act<'_>, property: &'static str) -> Result<String, Failure> {
     let name = act.need(property)?;
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
         return Err(Failure::invalid(
@@ -202,6 +120,15 @@ fn apt_repository(act: &mut Act<'_>) -> Result<(), Failure> {
     };
     let key = key(act, &name, personal.as_ref())?;
     let distribution = match act.value("distribution") {
+        // It was said that there is none: the repository is flat.
+        _ if act
+            .request
+            .properties
+            .get("distribution")
+            .is_some_and(Value::is_null) =>
+        {
+            None
+        }
         Some(Value::Bool(_)) => None,
         Some(value) => text_of(&value),
         None => codename(act),
@@ -422,192 +349,4 @@ fn apt_preference(act: &mut Act<'_>) -> Result<(), Failure> {
     let (pin, priority) = (act.need("pin")?, act.need("pin_priority")?);
     let text = format!("Package: {package}\nPin: {pin}\nPin-Priority: {priority}\n");
     bring(act, &path, Content::Bytes(text.as_bytes()), OPEN)
-}
-
-fn number(flag: bool) -> &'static str {
-    if flag { "1" } else { "0" }
-}
-
-/// One section of a file of yum's, zypper's too.
-fn section(act: &Act<'_>, id: &str, names: &[&'static str]) -> String {
-    let mut text =
-        format!("# This file was generated by Chef Infra\n# Do NOT modify this file by hand.\n\n[{id}]\n");
-    for name in names {
-        let value = match act.value(name) {
-            None => continue,
-            Some(Value::Bool(flag)) => number(flag).to_owned(),
-            // Several addresses stand below each other.
-            Some(Value::Array(values)) => values.iter().filter_map(text_of).collect::<Vec<_>>().join("\n  "),
-            Some(value) => text_of(&value).unwrap_or_default(),
-        };
-        let key = match *name {
-            "description" => "name",
-            "include_config" => "include",
-            "type" => "type",
-            other => other,
-        };
-        text.push_str(&format!("{key}={value}\n"));
-    }
-    if act.kind.property("options").is_some() {
-        for (name, value) in act.pairs("options") {
-            text.push_str(&format!("{name}={value}\n"));
-        }
-    }
-    text
-}
-
-fn yum_repository(act: &mut Act<'_>) -> Result<(), Failure> {
-    let id = file_name(act, "repositoryid")?;
-    let path = act.machine.path(format!("/etc/yum.repos.d/{id}.repo"));
-    match act.action {
-        "remove" | "delete" => {
-            let existed = path.exists();
-            remove(act, &path)?;
-            if existed && act.machine.is_live() && !act.options.dry_run {
-                clean(act, &id)?;
-            }
-            return Ok(());
-        }
-        "makecache" => {
-            if act.will(format!("yum-makecache-{id}")) {
-                act.need_live()?;
-                make_cache(act, &id)?;
-            }
-            return Ok(());
-        }
-        _ => {}
-    }
-    let sources = ["baseurl", "mirrorlist", "metalink"];
-    if sources.iter().all(|name| act.set(name).is_none()) {
-        return Err(Failure::invalid(
-            "baseurl",
-            "one of baseurl, mirrorlist and metalink is required",
-        ));
-    }
-    let names = [
-        "description",
-        "baseurl",
-        "cost",
-        "enabled",
-        "enablegroups",
-        "exclude",
-        "failovermethod",
-        "fastestmirror_enabled",
-        "gpgcheck",
-        "gpgkey",
-        "http_caching",
-        "include_config",
-        "includepkgs",
-        "keepalive",
-        "metadata_expire",
-        "metalink",
-        "mirrorlist",
-        "mirror_expire",
-        "mirrorexpire",
-        "mirrorlist_expire",
-        "priority",
-        "proxy",
-        "proxy_username",
-        "proxy_password",
-        "username",
-        "password",
-        "repo_gpgcheck",
-        "max_retries",
-        "report_instanceid",
-        "skip_if_unavailable",
-        "sslcacert",
-        "sslclientcert",
-        "sslclientkey",
-        "sslverify",
-        "throttle",
-        "timeout",
-    ];
-    let text = section(act, &id, &names);
-    let security = Security {
-        mode: crate::resource::files::mode_of(act, "mode")?,
-        ..OPEN
-    };
-    bring(act, &path, Content::Bytes(text.as_bytes()), security)?;
-    let useful = act.report.updated && !act.options.dry_run && act.machine.is_live();
-    if useful && act.flag("enabled") && act.flag("make_cache") {
-        clean(act, &id)?;
-        make_cache(act, &id)?;
-    }
-    Ok(())
-}
-
-fn yum(act: &Act<'_>) -> Option<&'static str> {
-    ["dnf", "yum"].into_iter().find(|program| act.has(program))
-}
-
-fn clean(act: &Act<'_>, id: &str) -> Result<(), Failure> {
-    let Some(yum) = yum(act) else { return Ok(()) };
-    // A repository that is not known any more has nothing to clean: that is no failure.
-    let repository = format!("--enablerepo={id}");
-    act.ask(&[yum, "clean", "metadata", "--disablerepo=*", &repository])
-        .map(drop)
-}
-
-fn make_cache(act: &mut Act<'_>, id: &str) -> Result<(), Failure> {
-    let Some(yum) = yum(act) else { return Ok(()) };
-    let repository = format!("--enablerepo={id}");
-    let output = act.ask(&[yum, "-q", "-y", "makecache", "--disablerepo=*", &repository])?;
-    act.report.output = Some(output.ok()?);
-    Ok(())
-}
-
-fn zypper_repository(act: &mut Act<'_>) -> Result<(), Failure> {
-    let id = file_name(act, "repo_name")?;
-    let path = act.machine.path(format!("/etc/zypp/repos.d/{id}.repo"));
-    let refresh = |act: &Act<'_>| {
-        let keys = if act.flag("gpgautoimportkeys") {
-            "--gpg-auto-import-keys"
-        } else {
-            "--quiet"
-        };
-        act.call(&["zypper", "--non-interactive", keys, "refresh", "--force", &id])
-    };
-    match act.action {
-        "remove" => return remove(act, &path),
-        "refresh" => {
-            if act.will(format!("refresh zypper repository {id}")) {
-                act.need_live()?;
-                refresh(act)?;
-            }
-            return Ok(());
-        }
-        _ => {}
-    }
-    if act.set("baseurl").is_none() && act.set("mirrorlist").is_none() {
-        return Err(Failure::invalid(
-            "baseurl",
-            "one of baseurl and mirrorlist is required",
-        ));
-    }
-    let mut text = section(
-        act,
-        &id,
-        &[
-            "enabled",
-            "autorefresh",
-            "baseurl",
-            "gpgcheck",
-            "gpgkey",
-            "mirrorlist",
-            "path",
-            "priority",
-            "type",
-        ],
-    );
-    text.push_str(&format!("keeppackages={}\n", number(act.flag("keeppackages"))));
-    text.push_str(&format!(
-        "name={}\n",
-        act.text("description").unwrap_or_else(|| id.clone())
-    ));
-    bring(act, &path, Content::Bytes(text.as_bytes()), OPEN)?;
-    let useful = act.report.updated && !act.options.dry_run && act.machine.is_live();
-    if useful && act.flag("refresh_cache") && Path::new(&path).exists() {
-        refresh(act)?;
-    }
-    Ok(())
 }

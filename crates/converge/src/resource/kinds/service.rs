@@ -15,11 +15,7 @@ use crate::resource::programs::Output;
 pub(super) const SERVICE: Definition = Definition {
     kind: Kind::new(
         "service",
-        &[
-            Provides::everywhere("service"),
-            Provides::everywhere("systemd_service"),
-            Provides::everywhere("debian_service"),
-        ],
+        &[Provides::everywhere("service")],
         &[
             "enable", "disable", "start", "stop", "restart", "reload", "mask", "unmask",
         ],

@@ -23,6 +23,7 @@ const ROUTES: &[(&str, &str, Expected)] = &[
     ("POST", "/cloud/api/import_cluster/demo", ACCOUNTS),
     ("GET", "/cloud/api/nodes", ACCOUNTS),
     ("GET", "/cloud/api/events", ACCOUNTS),
+    ("GET", "/cloud/api/messages/stream", ACCOUNTS),
     ("GET", "/cloud/api/reconcilers", ACCOUNTS),
     ("GET", "/cloud/clusters", ACCOUNTS),
     ("GET", "/cloud/clusters/demo", ACCOUNTS),

@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Definition;
+use super::execute::split;
 use crate::resource::act::{Act, text_of};
 use crate::resource::catalogue::{Default as Value_, Kind, Property, Provides, Required};
 use crate::resource::error::{Cause, Failure};
@@ -259,7 +260,7 @@ pub(crate) fn limit(act: &Act<'_>) -> Result<Duration, Failure> {
 /// Options of the recipe, as words.
 pub(crate) fn options(act: &Act<'_>) -> Vec<String> {
     match act.value("options") {
-        Some(Value::String(text)) => text.split_whitespace().map(str::to_owned).collect(),
+        Some(Value::String(text)) => split(&text),
         Some(Value::Array(words)) => words.iter().filter_map(text_of).collect(),
         _ => Vec::new(),
     }

@@ -29,6 +29,32 @@ fn canonical(name: &str) -> String {
     bare.to_ascii_lowercase().replace(['_', '.'], "-")
 }
 
+/// Of the options of an installation those that say where packages come from: others are none of a question.
+fn of_index(options: &[String]) -> Vec<String> {
+    const VALUES: [&str; 6] = [
+        "-i",
+        "--index-url",
+        "--extra-index-url",
+        "-f",
+        "--find-links",
+        "--trusted-host",
+    ];
+    let mut kept = Vec::new();
+    let mut words = options.iter();
+    while let Some(word) = words.next() {
+        let name = word.split('=').next().unwrap_or_default();
+        if matches!(name, "--no-index" | "--pre") {
+            kept.push(word.clone());
+        } else if VALUES.contains(&name) {
+            kept.push(word.clone());
+            if !word.contains('=') {
+                kept.extend(words.next().cloned());
+            }
+        }
+    }
+    kept
+}
+
 impl Manager for Pip {
     fn installed(&self, act: &Act<'_>, package: &Wanted) -> Result<Option<String>, Failure> {
         let words = pip(act, &["list", "--format=freeze"]);
@@ -48,7 +74,7 @@ impl Manager for Pip {
             return Ok(Some(String::new()));
         }
         let mut words = pip(act, &["list", "--outdated", "--format=json"]);
-        words.extend(options(act));
+        words.extend(of_index(&options(act)));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let text = act.call(&words)?;
         let line = text.lines().find(|line| line.starts_with('[')).unwrap_or("[]");

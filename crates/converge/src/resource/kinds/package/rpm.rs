@@ -142,8 +142,11 @@ impl Manager for Rpm {
         let output = act.ask(&words)?;
         if !output.success() {
             // Groups, files and capabilities are no packages of that name, and can be installed all the same.
-            let is_other = package.name.starts_with(['@', '/']) || package.name.contains(['(', '*']);
-            return Ok(is_other.then(String::new));
+            if package.name.starts_with('@') {
+                return Ok(Some(String::new()));
+            }
+            let provides = act.ask(&[&manager, "-q", "provides", &package.name])?;
+            return Ok(provides.success().then(String::new));
         }
         // The available ones come last: `NAME.ARCH  [EPOCH:]VERSION-RELEASE  REPOSITORY`.
         let version = output.text.lines().rev().find_map(|line| {
