@@ -1,5 +1,5 @@
 # The commands of this repository. Each one does all its own set-up and may be run at any time, twice.
-.PHONY: help demo test bench lint fmt tools clean
+.PHONY: help demo test bench lint fmt tools ruby clean
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -7,6 +7,10 @@ SHELL := /bin/bash
 TOOLS := target/tools
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export JETPACK_TEST_PYTHON := $(CURDIR)/$(TOOLS)/bin/python
+
+# Built with the features of the whole workspace, so that the compiler of Ruby's image is built once and not twice, as with
+# `cargo xtask`.
+XTASK = cargo build --quiet --locked --workspace --bin xtask && target/debug/xtask
 
 # What is measured needs nothing of the machine but its kernel, as a program for nodes should.
 STATIC = --config dist/static.toml --target $(shell rustc -vV | sed -n 's/^host: //p')
@@ -21,16 +25,20 @@ test: tools lint ## everything that CI runs
 	cargo build --locked --workspace --bins
 	cargo nextest run --locked --workspace
 
-bench: tools ## our programs against their peers; BENCH="facts" runs only that comparison
+bench: tools ruby ## our programs against their peers; BENCH="facts" runs only that comparison
 	@./scripts/need.sh cc ohai rsync
 	@cargo build --quiet --locked --release $(STATIC) --package jetpack --package benches
 	@cargo run --quiet --locked --release $(STATIC) --package benches -- $(BENCH)
 
-lint: tools ## formatting, clippy, licences and bans, arrows between the crates
+lint: tools ruby ## formatting, clippy, licences and bans, arrows between the crates
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo deny --log-level error check bans licenses sources
-	cargo xtask check-deps
+	$(XTASK) check-deps
+
+ruby: ## the image of Ruby that recipes need
+	@./scripts/need.sh cargo cc npm
+	$(XTASK) ruby
 
 fmt: ## format the code
 	cargo fmt --all

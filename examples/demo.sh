@@ -15,9 +15,10 @@ patience=60 # seconds from the end of the build until every node must be Ready
 say() { printf '%s\n' "$*"; }
 fail() { printf 'Error: %s\n' "$*" >&2; exit 1; }
 
-./scripts/need.sh cargo cc python3 || exit 1
+./scripts/need.sh cargo cc python3 npm || exit 1
 
 say "Building (the first time takes a few minutes)"
+cargo build --locked --workspace --bin xtask && target/debug/xtask ruby || fail "the image of Ruby cannot be made"
 cargo build --release --locked || fail "the build failed"
 bin="$(cargo metadata --format-version 1 --no-deps --offline | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release"
 export PATH="$bin:$PATH"

@@ -18,12 +18,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("locker", &["durable", "protocol"]),
     ("node", &["durable", "protocol"]),
     ("facts", &["node"]),
+    ("ruby", &[]),
+    ("recipe", &["converge", "durable", "node", "ruby"]),
     ("link", &["durable", "node", "protocol"]),
     ("converge", &["durable", "locker", "node", "protocol"]),
     (
         "jetpack",
         &[
-            "converge", "durable", "facts", "link", "locker", "node", "protocol", "terminal",
+            "converge", "durable", "facts", "link", "locker", "node", "protocol", "recipe", "terminal",
         ],
     ),
     (
@@ -49,7 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &[]),
     ("it", &[]),
     ("benches", &["durable", "terminal"]),
-    ("xtask", &["terminal"]),
+    ("xtask", &["converge", "durable", "ruby", "terminal"]),
 ];
 
 /// The crates that are no part of the product and have their folder at the root of the repository.
@@ -60,7 +62,6 @@ const FOR_TESTS: &[(&str, &[&str])] = &[
     ("it", &["protocol", "testkit"]),
     ("converge", &["testkit"]),
     ("facts", &["testkit"]),
-    ("xtask", &["durable"]),
     ("link", &["broker"]),
     ("broker", &["testkit"]),
     ("locker", &["testkit"]),

@@ -1,7 +1,8 @@
 //! Repository chores: `cargo xtask check-deps` checks the arrows between the crates, `cargo xtask generate` writes the
-//! reference pages of the programs.
+//! reference pages of the programs, `cargo xtask ruby` makes the image of Ruby that `recipe` needs.
 
 mod arrows;
+mod ruby_image;
 
 use std::process::{Command, ExitCode};
 
@@ -12,6 +13,7 @@ fn main() -> ExitCode {
     let result = match arguments.next().as_deref() {
         Some("check-deps") => arrows::check(&arrows::repository()),
         Some("generate") => generate(arguments),
+        Some("ruby") => ruby_image::make(&arrows::repository()),
         Some(other) => bad_usage(&format!("there is no chore `{other}`")),
         None => bad_usage("no chore given"),
     };
@@ -34,5 +36,5 @@ fn generate(arguments: impl Iterator<Item = String>) -> anyhow::Result<()> {
 }
 
 fn bad_usage(problem: &str) -> anyhow::Result<()> {
-    bail!("{problem}; there are `check-deps` and `generate`")
+    bail!("{problem}; there are `check-deps`, `generate` and `ruby`")
 }

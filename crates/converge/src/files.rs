@@ -5,19 +5,28 @@ use std::path::Path;
 use locker::project::SpecFile;
 use sha2::{Digest, Sha256};
 
+use crate::CHEF_FOLDER;
 use crate::script::Kind;
 
-/// The part of a spec that this build uses.
+/// The part of a spec whose content is that of its folder on the node.
 const FOLDER: &str = "cluster-init/";
 
-/// The files for the cluster-init tree, with their paths below the spec's folder there.
+/// The files for the cluster-init tree and the recipes, with their paths below the spec's folder there.
 ///
 /// Scripts of the shell are made executable whatever their author's file was: authors on Windows cannot
 /// mark them, and a script in `scripts/` that is silently left out helps nobody.
 pub(crate) fn of_cluster_init(files: Vec<SpecFile>) -> Vec<SpecFile> {
     let wanted = files.into_iter().filter_map(|mut file| {
-        file.path = file.path.strip_prefix(FOLDER)?.to_owned();
-        file.executable |= Kind::of(&file.path) == Kind::Runs;
+        let below = file.path.strip_prefix(FOLDER).map(str::to_owned);
+        match below {
+            Some(path) => {
+                file.executable |= Kind::of(&path) == Kind::Runs;
+                file.path = path;
+            }
+            // Recipes stay where they are.
+            None if file.path.strip_prefix(CHEF_FOLDER)?.starts_with('/') => {}
+            None => return None,
+        }
         Some(file)
     });
     wanted.collect()
@@ -73,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn only_cluster_init_is_taken_and_shell_scripts_are_executable() {
+    fn cluster_init_and_recipes_are_taken_and_shell_scripts_are_executable() {
         let files = of_cluster_init(vec![
             file("cluster-init/scripts/1.sh", None),
             file("cluster-init/scripts/helper.py", None),
@@ -81,6 +90,8 @@ mod tests {
             file("cluster-init/files/x.sh", None),
             file("cluster-init/stages/install.sh", None),
             file("chef/site-cookbooks.zip", None),
+            file("chefs/x", None),
+            file("README", None),
         ]);
         let taken: Vec<_> = files.iter().map(|f| (f.path.as_str(), f.executable)).collect();
         assert_eq!(
@@ -90,7 +101,8 @@ mod tests {
                 ("scripts/helper.py", false),
                 ("scripts/disabled/2.sh", false),
                 ("files/x.sh", false),
-                ("stages/install.sh", true)
+                ("stages/install.sh", true),
+                ("chef/site-cookbooks.zip", false),
             ]
         );
     }

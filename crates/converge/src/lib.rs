@@ -32,6 +32,7 @@ pub use history::History;
 pub use ledger::{Ledger, Status};
 pub use plan::{Options, Plan};
 pub use preview::{ChangeKind, FileChange, Preview, ScriptPreview, SpecChange, SpecPreview};
+pub use recipes::{CHEF_FOLDER, Recipes, RecipesError, Wanted};
 pub use report::{Event, Progress, Reporter, SkipReason};
 pub use script::{Folder, Script, environment};
 pub use session::{BeginError, ConvergeError, Session};

@@ -10,6 +10,8 @@ use node::identity::Machine;
 use node::settings::ConvergeSettings;
 use protocol::ClusterInitSpec;
 
+use crate::Recipes;
+
 /// Everything that a converge needs. `node.json` is written already: scripts read it.
 #[derive(Debug)]
 pub struct Plan<'a> {
@@ -25,6 +27,8 @@ pub struct Plan<'a> {
     pub lockers: &'a BTreeMap<String, Locker>,
     /// What the node is configured to be.
     pub node: &'a NodeData,
+    /// Who runs recipes; without, a run list is a failure.
+    pub recipes: Option<&'a dyn Recipes>,
     /// What the user asked for.
     pub options: Options,
 }

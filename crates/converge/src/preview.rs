@@ -13,13 +13,15 @@ use crate::script::{Kind, sum};
 use crate::stage::STAMP;
 use crate::steps::Candidate;
 use crate::sync::Found;
-use crate::{Plan, Script, SkipReason, failure, files, recipes, steps, sync};
+use crate::{Plan, Script, SkipReason, Wanted, failure, files, recipes, steps, sync};
 
 /// What a converge would do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
     /// The specs in their order; none when no projects would be downloaded.
     pub specs: Vec<SpecPreview>,
+    /// The recipes that would be run, with the folders for them as they are on this machine.
+    pub recipes: Option<Wanted>,
     /// The scripts in the order in which they run.
     pub scripts: Vec<ScriptPreview>,
 }
@@ -91,15 +93,14 @@ impl Plan<'_> {
             });
             return Ok(Preview {
                 specs: Vec::new(),
+                recipes: None,
                 scripts: self.scripts(steps.collect())?,
             });
         }
         let looked_up = sync::look_up(self).await?;
         let run_list = looked_up.iter().filter_map(|(_, found)| found.as_ref());
-        recipes::check(
-            self.node,
-            run_list.flat_map(|found| found.run_list.iter().map(String::as_str)),
-        )?;
+        let run_list = run_list.flat_map(|found| found.run_list.iter().map(String::as_str));
+        let recipes = recipes::wanted(self, run_list, self.specs)?;
         let mut specs = Vec::new();
         for (spec, found) in &looked_up {
             let mut spec = (*spec).clone();
@@ -128,7 +129,11 @@ impl Plan<'_> {
             )
         });
         let scripts = self.scripts(steps.collect())?;
-        Ok(Preview { specs, scripts })
+        Ok(Preview {
+            specs,
+            recipes,
+            scripts,
+        })
     }
 
     fn scripts(

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::meter::Meter;
 use crate::report::{Event, Progress, Reporter};
-use crate::{History, Ledger, Plan, Script, Status, leftovers, recipes, scripts, steps, sync};
+use crate::{History, Ledger, Plan, RecipesError, Script, Status, leftovers, recipes, scripts, steps, sync};
 
 /// Time between two tidings of the downloads.
 const DOWNLOADS_TOLD: Duration = Duration::from_millis(250);
@@ -51,6 +51,15 @@ pub enum ConvergeError {
 impl From<Box<ConvergeFailure>> for ConvergeError {
     fn from(failure: Box<ConvergeFailure>) -> Self {
         Self::Failed(failure)
+    }
+}
+
+impl From<RecipesError> for ConvergeError {
+    fn from(error: RecipesError) -> Self {
+        match error {
+            RecipesError::Failed(failure) => Self::Failed(failure),
+            RecipesError::Stopped => Self::Stopped,
+        }
     }
 }
 
@@ -187,16 +196,21 @@ impl<'a> Session<'a> {
             for spec in &synced {
                 self.tell(&spec.event(), reporter);
             }
-            let run_list = synced.iter().flat_map(|spec| &spec.run_list);
-            recipes::check(plan.node, run_list.map(String::as_str)).inspect_err(|_| {
+            let (there, run_list): (Vec<_>, Vec<_>) = synced
+                .into_iter()
+                .filter(sync::Synced::is_there)
+                .map(|synced| (synced.spec, synced.run_list))
+                .unzip();
+            specs = there;
+            let run_list = run_list.iter().flatten().map(String::as_str);
+            let wanted = recipes::wanted(plan, run_list, &specs).inspect_err(|_| {
                 self.end_phase();
                 self.ledger.phase = Phase::Recipes;
             })?;
-            specs = synced
-                .into_iter()
-                .filter(sync::Synced::is_there)
-                .map(|synced| synced.spec)
-                .collect();
+            if let (Some(wanted), Some(recipes)) = (wanted, plan.recipes) {
+                self.enter(Phase::Recipes, reporter)?;
+                recipes.converge(&wanted).await?;
+            }
         }
         self.enter(Phase::ClusterInit, reporter)?;
         let steps = steps::on_machine(tree.root(), &specs)?;
@@ -209,7 +223,12 @@ impl<'a> Session<'a> {
                 seconds: None,
             })
             .collect();
-        scripts::run(self, plan, &tree, &steps, reporter, stop).await
+        scripts::run(self, plan, &tree, &steps, reporter, stop).await?;
+        if let Some(recipes) = plan.recipes.filter(|recipes| recipes.has_deferred()) {
+            self.enter(Phase::Deferred, reporter)?;
+            recipes.deferred().await?;
+        }
+        Ok(())
     }
 
     /// Downloads the projects, and says how far they are.

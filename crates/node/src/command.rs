@@ -10,6 +10,7 @@ mod capped;
 mod capture;
 mod error;
 mod group;
+mod output;
 mod process;
 mod run;
 mod stop;
@@ -24,6 +25,7 @@ use std::time::Duration;
 pub use background::Background;
 pub use capture::Tee;
 pub use error::CommandError;
+pub use output::Output;
 pub use process::Process;
 pub use run::Outcome;
 pub use stop::Stop;
@@ -115,6 +117,7 @@ pub struct Command {
     tee: Option<Tee>,
     on_start: Option<OnStart>,
     inherit_output: bool,
+    identity: (Option<u32>, Option<u32>),
 }
 
 impl Command {
@@ -133,6 +136,7 @@ impl Command {
             tee: None,
             on_start: None,
             inherit_output: false,
+            identity: (None, None),
         }
     }
 
@@ -204,6 +208,12 @@ impl Command {
         self
     }
 
+    /// Runs it as this user and this group, by their numbers. Only root may.
+    pub fn identity(mut self, user: Option<u32>, group: Option<u32>) -> Self {
+        self.identity = (user, group);
+        self
+    }
+
     /// Tells which process it became, before [`Command::run`] waits for it.
     pub fn on_start(mut self, tell: impl Fn(&Process) + Send + Sync + 'static) -> Self {
         self.on_start = Some(OnStart(Arc::new(tell)));
@@ -225,23 +235,45 @@ impl Command {
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
+        if let Some(group) = self.identity.1 {
+            command.gid(group);
+        }
+        if let Some(user) = self.identity.0 {
+            command.uid(user);
+        }
         command
     }
 
-    /// Starts the program through `spawn`, as a script of the shell if the system does not know what it is.
+    /// Starts the program through `spawn`, its output captured.
     fn spawn<C>(
         &self,
         spawn: impl Fn(std::process::Command) -> std::io::Result<C>,
     ) -> Result<(C, Arc<Capture>), CommandError> {
         let (capture, output) = Capture::open(self)?;
-        let attempt = |program: &OsStr, args: &[&OsStr]| {
-            retry_while_busy(|| {
-                let mut command = self.prepare(program, args);
+        let child = self.launch(
+            |command| {
                 if self.inherit_output {
                     command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
                 } else {
                     command.stdout(output.try_clone()?).stderr(output.try_clone()?);
                 }
+                Ok(())
+            },
+            spawn,
+        )?;
+        Ok((child, capture))
+    }
+
+    /// Starts the program with its streams as `connect` says, as a script of the shell if the system does not know what it is.
+    fn launch<C>(
+        &self,
+        connect: impl Fn(&mut std::process::Command) -> std::io::Result<()>,
+        spawn: impl Fn(std::process::Command) -> std::io::Result<C>,
+    ) -> Result<C, CommandError> {
+        let attempt = |program: &OsStr, args: &[&OsStr]| {
+            retry_while_busy(|| {
+                let mut command = self.prepare(program, args);
+                connect(&mut command)?;
                 spawn(command)
             })
         };
@@ -252,9 +284,7 @@ impl Command {
             }
             result => result,
         };
-        let child =
-            result.map_err(|source| CommandError::spawn(&self.program, self.cwd.as_deref(), source))?;
-        Ok((child, capture))
+        result.map_err(|source| CommandError::spawn(&self.program, self.cwd.as_deref(), source))
     }
 
     fn spawn_std(&self) -> Result<(Child, Arc<Capture>), CommandError> {

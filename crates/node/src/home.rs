@@ -22,7 +22,11 @@ pub(crate) const MACHINE_ID: &str = "/etc/machine-id";
 pub(crate) const PROC: &str = "/proc";
 pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Runs scripts that do not name an interpreter.
-pub(crate) const SHELL: &str = "/bin/sh";
+pub const SHELL: &str = "/bin/sh";
+/// The users of the machine (passwd(5)).
+pub const USERS: &str = "/etc/passwd";
+/// The groups of the machine (group(5)).
+pub const GROUPS: &str = "/etc/group";
 
 /// What login shells read, below the root.
 const PROFILE_FOLDER: &str = "etc/profile.d";
@@ -345,6 +349,16 @@ impl Home {
     /// Copies of the markers of scripts that succeeded, bound to the machine.
     pub fn markers(&self) -> PathBuf {
         self.run().join("cluster-init")
+    }
+
+    /// What recipes have done, as Chef says it.
+    pub fn chef_client_log(&self) -> PathBuf {
+        self.logs().join("chef-client.log")
+    }
+
+    /// What recipes keep: backups, downloads, unpacked cookbooks.
+    pub fn chef(&self) -> PathBuf {
+        self.system().join("chef")
     }
 
     /// Log of the command-line tool and of converges.

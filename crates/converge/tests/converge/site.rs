@@ -181,6 +181,7 @@ impl Site {
             specs,
             lockers,
             node,
+            recipes: None,
             options: self.options.clone(),
         }
     }

@@ -21,6 +21,7 @@ use tracing::Level;
 
 use super::local;
 use super::progress::Telling;
+use super::recipes::Recipes;
 use crate::{context, node_data};
 
 /// The key that `cyclecloud start_cluster -t` sets.
@@ -167,6 +168,9 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         lockers,
         data,
     } = prepared;
+    // The daemon reads the files that hold the output; people want to see it.
+    let tee = (args.mode == Mode::Manual).then(|| telling.screen.tee());
+    let recipes = Recipes::new(home, &data, false, &stop, tee.clone());
     let plan = Plan {
         home,
         settings: &settings.converge,
@@ -174,11 +178,11 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         specs: &configuration.cluster_init_specs,
         lockers: &lockers,
         node: &data,
+        recipes: recipes.as_dyn(),
         options: Options {
             sync: args.sync(),
             rerun_scripts: args.rerun_scripts,
-            // The daemon reads the files that hold the output; people want to see it.
-            tee: (args.mode == Mode::Manual).then(|| telling.screen.tee()),
+            tee,
         },
     };
     match session.run(&plan, &mut telling, &stop).await {
@@ -222,13 +226,18 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
         version: node::version(),
         ..Facts::default()
     };
+    let data = membership.node_data(home, &configuration, &facts);
+    let stop = Stop::new();
+    context::stop_on_signal(&stop)?;
+    let recipes = Recipes::new(home, &data, true, &stop, None);
     let plan = Plan {
         home,
         settings: &settings.converge,
         machine: &Machine::this(),
         specs: &configuration.cluster_init_specs,
         lockers: &lockers(&membership, &configuration, settings)?,
-        node: &membership.node_data(home, &configuration, &facts),
+        node: &data,
+        recipes: recipes.as_dyn(),
         options: Options {
             sync: args.sync(),
             rerun_scripts: args.rerun_scripts,

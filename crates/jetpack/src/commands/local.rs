@@ -25,6 +25,7 @@ use terminal::ResultExt;
 
 use super::converge::{ConvergeArgs, failed};
 use super::preview;
+use super::recipes::Recipes;
 use super::screen::Screen;
 use crate::{context, node_data};
 
@@ -138,6 +139,7 @@ async fn converge(args: &ConvergeArgs, folders: &[PathBuf], home: &Home) -> anyh
     let data = node_data::refresh(home, &membership, &configuration).await?;
 
     let mut screen = Screen::default();
+    let recipes = Recipes::new(home, &data, args.dry_run, &stop, Some(screen.tee()));
     let plan = Plan {
         home,
         settings: &settings.converge,
@@ -145,6 +147,7 @@ async fn converge(args: &ConvergeArgs, folders: &[PathBuf], home: &Home) -> anyh
         specs: &configuration.cluster_init_specs,
         lockers: &BTreeMap::from([(LOCAL.to_owned(), locker)]),
         node: &data,
+        recipes: recipes.as_dyn(),
         options: Options {
             tee: Some(screen.tee()),
             ..Options::default()

@@ -14,6 +14,7 @@ pub(crate) mod log;
 mod preview;
 mod progress;
 pub(crate) mod props;
+mod recipes;
 pub(crate) mod report_host;
 pub(crate) mod report_issue;
 pub(crate) mod run_on_shutdown;

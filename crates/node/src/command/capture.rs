@@ -21,6 +21,11 @@ impl Tee {
     pub fn new(show: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         Self(Arc::new(show))
     }
+
+    /// Shows a piece of output.
+    pub fn show(&self, bytes: &[u8]) {
+        (self.0)(bytes);
+    }
 }
 
 impl fmt::Debug for Tee {

@@ -16,7 +16,7 @@ use crate::clock::{Clock, Deadline, SystemClock};
 
 /// How long the output may stay open after the program has ended. Then somebody whom it started has it
 /// open, and will keep it so.
-const LINGER: Duration = Duration::from_millis(500);
+pub(super) const LINGER: Duration = Duration::from_millis(500);
 
 /// What came of a program.
 #[derive(Debug)]
@@ -52,31 +52,9 @@ impl Command {
         watch(&child, sender.clone());
         let _subscription = stop.subscribe(sender);
 
-        let mut run = Run {
-            group,
-            events,
-            exited: false,
-            output_ended: false,
-        };
+        let mut run = Run::new(&child, events);
         let limit = self.time_limit.map(|limit| Deadline::after(&SystemClock, limit));
-        let forced = match run.wait(limit.as_ref(), |run| run.exited) {
-            Wake::Done => None,
-            Wake::Stop => Some(Ended::Stopped),
-            Wake::Late => Some(Ended::TimedOut),
-        };
-        if forced.is_some() {
-            run.end(self.grace);
-        }
-        let status = if run.exited { Some(child.wait()) } else { None };
-        let ended = match (forced, status) {
-            (_, None) => Ended::Unkillable,
-            (Some(forced), _) => forced,
-            (None, Some(Ok(status))) => Ended::from_status(status),
-            (None, Some(Err(source))) => {
-                let program = self.program.clone();
-                return Err(CommandError::Wait { program, source });
-            }
-        };
+        let ended = run.to_end(&mut child, limit.as_ref(), self)?;
         let duration = started.elapsed();
         let linger = Deadline::after(&SystemClock, LINGER);
         run.wait_for_output(&linger);
@@ -96,7 +74,8 @@ enum Wake {
     Late,
 }
 
-struct Run {
+/// A program that runs.
+pub(super) struct Run {
     group: Pid,
     events: Receiver<Event>,
     exited: bool,
@@ -104,6 +83,42 @@ struct Run {
 }
 
 impl Run {
+    pub(super) fn new(child: &Child, events: Receiver<Event>) -> Self {
+        Self {
+            group: Pid::from_raw(child.id().cast_signed()),
+            events,
+            exited: false,
+            output_ended: false,
+        }
+    }
+
+    /// Waits for the end of the program, or makes it end.
+    pub(super) fn to_end(
+        &mut self,
+        child: &mut Child,
+        limit: Option<&Deadline>,
+        command: &Command,
+    ) -> Result<Ended, CommandError> {
+        let forced = match self.wait(limit, |run| run.exited) {
+            Wake::Done => None,
+            Wake::Stop => Some(Ended::Stopped),
+            Wake::Late => Some(Ended::TimedOut),
+        };
+        if forced.is_some() {
+            self.end(command.grace);
+        }
+        let status = if self.exited { Some(child.wait()) } else { None };
+        match (forced, status) {
+            (_, None) => Ok(Ended::Unkillable),
+            (Some(forced), _) => Ok(forced),
+            (None, Some(Ok(status))) => Ok(Ended::from_status(status)),
+            (None, Some(Err(source))) => {
+                let program = command.program.clone();
+                Err(CommandError::Wait { program, source })
+            }
+        }
+    }
+
     fn wait(&mut self, deadline: Option<&Deadline>, done: impl Fn(&Self) -> bool) -> Wake {
         loop {
             if done(self) {
@@ -138,7 +153,7 @@ impl Run {
         while let Wake::Stop = self.wait(Some(&reap), |run| run.exited) {}
     }
 
-    fn wait_for_output(&mut self, deadline: &Deadline) {
+    pub(super) fn wait_for_output(&mut self, deadline: &Deadline) {
         while !self.output_ended && !deadline.passed(&SystemClock as &dyn Clock) {
             if let Wake::Late = self.wait(Some(deadline), |run| run.output_ended) {
                 return;
@@ -148,7 +163,7 @@ impl Run {
 }
 
 /// Tells when the program has ended, and leaves it to be reaped.
-fn watch(child: &Child, sender: Sender<Event>) {
+pub(super) fn watch(child: &Child, sender: Sender<Event>) {
     let pid = Pid::from_raw(child.id().cast_signed());
     thread::spawn(move || {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;

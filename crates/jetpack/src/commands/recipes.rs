@@ -1,0 +1,288 @@
+//! The recipes of a converge: what they get to know, and where what they do is told.
+
+#[cfg(feature = "recipes")]
+pub(crate) use with_ruby::Recipes;
+#[cfg(not(feature = "recipes"))]
+pub(crate) use without_ruby::Recipes;
+
+#[cfg(feature = "recipes")]
+mod with_ruby {
+    use std::fs::{self, File, OpenOptions};
+    use std::io::{self, Write};
+    use std::path::{Path, PathBuf};
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use async_trait::async_trait;
+    use converge::resource::{Machine, Options, Platform};
+    use converge::{RecipesError, Wanted};
+    use node::clock::SystemClock;
+    use node::command::{Stop, Tee};
+    use node::config::NodeData;
+    use node::home::Home;
+    use protocol::ConvergeFailure;
+    use recipe::{ClientLog, Engine, Limits, Plan, RecipeError, Surroundings};
+    use serde_json::{Map, Value};
+
+    /// A log of this size is put aside when the next converge begins.
+    const LARGEST_LOG: u64 = 10 << 20;
+    /// Cookbooks and roles that every node has, in Ruby's own folder.
+    const OURS: &str = "/__ruby__/jetpack";
+
+    /// Runs the recipes of one converge.
+    #[derive(Debug)]
+    pub(crate) struct Recipes {
+        home: Home,
+        data: NodeData,
+        dry_run: bool,
+        stop: Stop,
+        tee: Option<Tee>,
+        engine: Mutex<Option<Arc<Engine>>>,
+    }
+
+    impl Recipes {
+        /// For a node with its data. `tee` sees what is written to the log.
+        pub(crate) fn new(
+            home: &Home,
+            data: &NodeData,
+            dry_run: bool,
+            stop: &Stop,
+            tee: Option<Tee>,
+        ) -> Self {
+            Self {
+                home: home.clone(),
+                data: data.clone(),
+                dry_run,
+                stop: stop.clone(),
+                tee,
+                engine: Mutex::new(None),
+            }
+        }
+
+        pub(crate) fn as_dyn(&self) -> Option<&dyn converge::Recipes> {
+            Some(self)
+        }
+
+        fn start(&self, wanted: &Wanted) -> Result<Arc<Engine>, RecipeError> {
+            let log = Log::open(&self.home, self.dry_run, self.tee.clone());
+            let log = ClientLog::new(log, Arc::new(SystemClock));
+            let engine = Engine::start(self.plan(wanted), self.surroundings(), Box::new(log))?;
+            let engine = Arc::new(engine);
+            let mut place = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+            *place = Some(Arc::clone(&engine));
+            Ok(engine)
+        }
+
+        fn engine(&self) -> Option<Arc<Engine>> {
+            self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+
+        fn text(&self, key: &str) -> String {
+            self.data.get_str(key).unwrap_or_default().to_owned()
+        }
+
+        fn surroundings(&self) -> Surroundings {
+            let platform = Platform {
+                name: self.text("platform"),
+                family: self.text("platform_family"),
+                version: self.text("platform_version"),
+            };
+            Surroundings {
+                machine: Machine::this(),
+                options: Options {
+                    live: self.tee.clone(),
+                    ..Options::of(&self.home, platform)
+                },
+                stop: self.stop.clone(),
+                limits: Limits::default(),
+            }
+        }
+
+        fn plan(&self, wanted: &Wanted) -> Plan {
+            let folders: Vec<PathBuf> = wanted
+                .folders
+                .iter()
+                .map(|folder| unpacked(&self.home, folder))
+                .collect();
+            let ours = |name: &str| Path::new(OURS).join(name);
+            let all = |first: Vec<PathBuf>, names: &[&str]| {
+                let of_specs = folders
+                    .iter()
+                    .flat_map(|folder| names.iter().map(|name| folder.join(name)));
+                first
+                    .into_iter()
+                    .chain(of_specs.filter(|folder| folder.is_dir()))
+                    .collect()
+            };
+            let text = |path: PathBuf| Value::from(path.display().to_string());
+            let chef = self.home.chef();
+            let config = Map::from_iter([
+                ("file_cache_path".to_owned(), text(chef.join("cache"))),
+                ("file_backup_path".to_owned(), text(chef.join("backup"))),
+                ("jetpack".to_owned(), text(self.home.jetpack())),
+                ("node_json".to_owned(), text(self.home.node_json())),
+                ("ssl_verify_mode".to_owned(), "verify_peer".into()),
+                ("solo".to_owned(), true.into()),
+            ]);
+            let mut normal = self.data.tree().clone();
+            normal.shift_remove("run_list");
+            let name = ["cyclecloud.node.name", "hostname"]
+                .into_iter()
+                .find_map(|key| self.data.get_str(key));
+            Plan {
+                node_name: name.unwrap_or("node").to_owned(),
+                run_list: wanted.run_list.clone(),
+                automatic: Map::new(),
+                normal,
+                cookbook_path: all(vec![ours("cookbooks")], &["cookbooks", "site-cookbooks"]),
+                role_path: all(vec![ours("roles")], &["roles"]),
+                data_bag_path: all(Vec::new(), &["data_bags"]),
+                environment_path: all(Vec::new(), &["environments"]),
+                environment: None,
+                config,
+                log_level: None,
+                dry_run: self.dry_run,
+                cluster_nodes: Vec::new(),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl converge::Recipes for Recipes {
+        async fn converge(&self, wanted: &Wanted) -> Result<(), RecipesError> {
+            let engine = self.start(wanted).map_err(failed)?;
+            on_thread(engine, Engine::converge).await
+        }
+
+        fn has_deferred(&self) -> bool {
+            self.engine().is_some_and(|engine| engine.has_deferred())
+        }
+
+        async fn deferred(&self) -> Result<(), RecipesError> {
+            match self.engine() {
+                Some(engine) => on_thread(engine, Engine::deferred).await,
+                None => Ok(()),
+            }
+        }
+    }
+
+    async fn on_thread(
+        engine: Arc<Engine>,
+        work: impl FnOnce(&Engine) -> Result<(), RecipeError> + Send + 'static,
+    ) -> Result<(), RecipesError> {
+        let done = tokio::task::spawn_blocking(move || work(&engine)).await;
+        done.unwrap_or_else(|error| Err(RecipeError::Gone(error.to_string())))
+            .map_err(failed)
+    }
+
+    fn failed(error: RecipeError) -> RecipesError {
+        if let RecipeError::Stopped { .. } = error {
+            return RecipesError::Stopped;
+        }
+        let output = match &error {
+            RecipeError::Failed(failure) => failure.backtrace.join("\n"),
+            _ => String::new(),
+        };
+        let message = terminal::chain(&error);
+        let (line, rest) = message.split_once('\n').unwrap_or((&message, ""));
+        RecipesError::Failed(Box::new(ConvergeFailure {
+            message: format!("recipes: {line}"),
+            output: [rest, &output]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join("\n"),
+            ..ConvergeFailure::default()
+        }))
+    }
+
+    /// The folder of a spec's recipes, with what other tools have packed unpacked. A zip that is damaged is as one that is
+    /// missing: the recipe that needs it says so.
+    fn unpacked(home: &Home, folder: &Path) -> PathBuf {
+        let packed = ["cookbooks", "site-cookbooks", "roles", "data_bags"]
+            .map(|name| folder.join(format!("{name}.zip")));
+        if packed.iter().all(|zip| !zip.is_file()) {
+            return folder.to_owned();
+        }
+        let name: Vec<_> = folder
+            .iter()
+            .rev()
+            .skip(1)
+            .take(2)
+            .map(|part| part.to_string_lossy())
+            .collect();
+        let to = home.chef().join("unpacked").join(name.join("."));
+        let _ = fs::remove_dir_all(&to);
+        for zip in packed.iter().filter(|zip| zip.is_file()) {
+            let into = to.join(zip.file_stem().unwrap_or_default());
+            let opened = File::open(zip)
+                .map_err(zip::result::ZipError::from)
+                .and_then(zip::ZipArchive::new);
+            if let Err(error) = opened.and_then(|mut archive| archive.extract(&into)) {
+                tracing::warn!("cannot unpack `{}`: {error}", zip.display());
+            }
+        }
+        to
+    }
+
+    /// `logs/chef-client.log`, and whoever watches.
+    struct Log {
+        file: Option<File>,
+        tee: Option<Tee>,
+    }
+
+    impl Log {
+        fn open(home: &Home, dry_run: bool, tee: Option<Tee>) -> Self {
+            let path = home.chef_client_log();
+            if fs::metadata(&path).is_ok_and(|file| file.len() > LARGEST_LOG) {
+                let _ = fs::rename(&path, path.with_extension("log.1"));
+            }
+            let file = match dry_run {
+                true => None,
+                false => match OpenOptions::new().create(true).append(true).open(&path) {
+                    Ok(file) => Some(file),
+                    Err(error) => {
+                        tracing::warn!("cannot write `{}`: {error}", path.display());
+                        None
+                    }
+                },
+            };
+            Self { file, tee }
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Some(file) = &mut self.file {
+                file.write_all(bytes)?;
+            }
+            if let Some(tee) = &self.tee {
+                tee.show(bytes);
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(not(feature = "recipes"))]
+mod without_ruby {
+    use node::command::{Stop, Tee};
+    use node::config::NodeData;
+    use node::home::Home;
+
+    /// This build runs no recipes.
+    pub(crate) struct Recipes;
+
+    impl Recipes {
+        pub(crate) fn new(_: &Home, _: &NodeData, _: bool, _: &Stop, _: Option<Tee>) -> Self {
+            Self
+        }
+
+        pub(crate) fn as_dyn(&self) -> Option<&dyn converge::Recipes> {
+            None
+        }
+    }
+}

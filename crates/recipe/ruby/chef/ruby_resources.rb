@@ -1,0 +1,98 @@
+# frozen_string_literal: true
+
+# Resources that act in Ruby by their nature, and those of CycleCloud that put others together.
+class Chef
+  class Resource
+    # Runs a block.
+    class RubyBlock
+      def block(&block) = block ? @block = block : @block
+
+      class Actions < Provider
+        def action_run = converge_by("execute the ruby block #{new_resource.name}") { new_resource.block&.call }
+        alias action_create action_run
+      end
+      self.provider_class = Actions
+    end
+
+    # Recipe code that is evaluated when everything else is done, cluster-init scripts among it.
+    class DeferBlock < Resource
+      provides :defer_block
+      allowed_actions :run
+      default_action :run
+
+      # The body is no block of properties: it is kept.
+      def evaluate(&block) = @body = block
+      attr_reader :body
+
+      class Actions < Provider
+        def action_run = Chef.run_context.defer(new_resource)
+      end
+      self.provider_class = Actions
+    end
+
+    # A line in the log of the node, which the server shows.
+    class JetpackLog < Resource
+      provides :jetpack_log
+      allowed_actions :log
+      default_action :log
+      property :message, String, name_property: true
+      property :level, [String, Symbol], default: 'info'
+      property :priority, [String, Symbol], default: 'low'
+
+      class Actions < Provider
+        def action_log
+          return if whyrun_mode?
+
+          shell_out!(Chef::Config[:jetpack], 'log', new_resource.message, '--level', new_resource.level.to_s,
+                     '--priority', new_resource.priority.to_s)
+        end
+      end
+      self.provider_class = Actions
+    end
+
+    # A blob of a project.
+    class JetpackDownload < Resource
+      provides :jetpack_download
+      allowed_actions :download
+      default_action :download
+      property :file, String, name_property: true
+      property :project, String, required: true
+      property :dest, String
+      property :thunderball_url, String
+
+      class Actions < Provider
+        def action_download
+          target = new_resource.dest || ::File.join(node['jetpack']['downloads'], ::File.basename(new_resource.file))
+          return if ::File.exist?(target)
+
+          converge_by("download #{new_resource.file} of project #{new_resource.project} to #{target}") do
+            FileUtils.mkdir_p(::File.dirname(target))
+            shell_out!(Chef::Config[:jetpack], 'download', '--project', new_resource.project, new_resource.file, target, timeout: 3600)
+          end
+        end
+      end
+      self.provider_class = Actions
+    end
+
+    # A message for those who listen to the exchange of custom messages.
+    class JetpackSend < Resource
+      provides :jetpack_send
+      allowed_actions :send
+      default_action :send
+      property :message, String, name_property: true
+      property :file, String
+      property :routing_key, String
+
+      class Actions < Provider
+        def action_send
+          converge_by("send #{new_resource.file || new_resource.message}") do
+            key = new_resource.routing_key ? ['--routing-key', new_resource.routing_key] : []
+            what = new_resource.file ? ['--file', new_resource.file] : [new_resource.message]
+            shell_out!(Chef::Config[:jetpack], 'send', *key, *what)
+          end
+        end
+      end
+      self.provider_class = Actions
+    end
+  end
+end

@@ -1,0 +1,3 @@
+# frozen_string_literal: true
+
+# Gone from the platform; projects include it all the same.

@@ -1,0 +1,3 @@
+# frozen_string_literal: true
+
+# cluster-init scripts run after all recipes.

@@ -1,0 +1,11 @@
+# frozen_string_literal: true
+
+# `cyclecloud.exports.*`: what the template wants others to mount.
+(node.read('cyclecloud', 'exports') || {}).each do |name, section|
+  next unless section.is_a?(Hash)
+
+  cyclecloud_export name do
+    configuration section.to_hash
+    not_if { section['type'].to_s.casecmp?('smb') || section['samba'] }
+  end
+end

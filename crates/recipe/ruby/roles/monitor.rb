@@ -1,0 +1,5 @@
+# frozen_string_literal: true
+
+name 'monitor'
+description 'Projects build their roles on it'
+run_list 'recipe[cyclecloud]'

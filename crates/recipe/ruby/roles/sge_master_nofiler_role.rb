@@ -1,0 +1,5 @@
+# frozen_string_literal: true
+
+name 'sge_master_nofiler_role'
+description 'Projects build their roles on it'
+run_list 'recipe[cyclecloud]'

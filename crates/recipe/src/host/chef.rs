@@ -1,0 +1,143 @@
+//! Resources, the log, and what the run is to do.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use converge::resource::Request;
+use serde_json::{Map, Value, json};
+
+use super::{Answered, Host, Refusal, Reply, text};
+use crate::event::{Event, Level};
+
+impl Host {
+    pub(super) fn chef(&mut self, operation: &str, a: &Value, bytes: Option<&[u8]>) -> Answered {
+        match operation {
+            "apply" => return self.apply(a, bytes),
+            "config" => {
+                let plan = serde_json::to_value(&self.plan);
+                return plan
+                    .map(Reply::from)
+                    .map_err(|error| Refusal::argument(error.to_string()));
+            }
+            "cluster_nodes" => return Ok(Value::Array(self.plan.cluster_nodes.clone()).into()),
+            "store_discoverable" => {}
+            "dump_node" => self.dump_node(a)?,
+            "file" => self.at(text(a)?),
+            "quiet" => self.quiet = a == true,
+            "log" => self.tell(&Event::Message(Level::named(text(&a[0])?), text(&a[1])?)),
+            "phase" => self.tell(&Event::Phase(text(a)?)),
+            _ => self.note(operation, a)?,
+        }
+        Ok(Value::Null.into())
+    }
+
+    /// Writes the attributes of the node for `jetpack config`, with the mode that the file has.
+    fn dump_node(&self, attributes: &Value) -> Result<(), Refusal> {
+        let path = self.plan.config.get("node_json").and_then(Value::as_str);
+        let Some(path) = path.filter(|_| !self.plan.dry_run).map(Path::new) else {
+            return Ok(());
+        };
+        let mode = std::fs::metadata(path).map_or(0o640, |file| file.permissions().mode() & 0o7777);
+        let failed = |error: durable::Error| Refusal::new("RuntimeError", error.to_string());
+        durable::write_json(path, mode, attributes).map_err(failed)
+    }
+
+    /// What resources that act in Ruby have to say: `[depth, resource, …]`.
+    fn note(&self, operation: &str, a: &Value) -> Result<(), Refusal> {
+        let depth = number(&a[0]);
+        if operation == "change" {
+            let lines = a[1].as_array().into_iter().flatten();
+            let lines: Vec<String> = lines
+                .map(|line| line.as_str().map_or(line.to_string(), str::to_owned))
+                .collect();
+            self.tell(&Event::Change { depth, lines: &lines });
+            return Ok(());
+        }
+        let resource = text(&a[1])?;
+        match operation {
+            "begin" => {
+                self.at(&format!("{resource} ({})", a[3].as_str().unwrap_or("?")));
+                self.tell(&Event::Begun {
+                    depth,
+                    resource,
+                    action: text(&a[2])?,
+                    recipe: text(&a[4])?,
+                });
+            }
+            "end" => self.tell(&Event::Ended {
+                depth,
+                resource,
+                action: text(&a[2])?,
+                updated: a[3] == true,
+                duration: Duration::from_secs_f64(a[4].as_f64().unwrap_or_default().max(0.0)),
+            }),
+            "skipped" => self.tell(&Event::Skipped {
+                depth,
+                resource,
+                action: text(&a[2])?,
+                why: text(&a[3])?,
+                recipe: text(&a[4])?,
+            }),
+            "retry" => self.tell(&Event::Retried {
+                depth,
+                resource,
+                attempt: a[2].as_u64().unwrap_or_default(),
+                retries: a[3].as_u64().unwrap_or_default(),
+                message: text(&a[4])?,
+            }),
+            _ => self.tell(&Event::Ignored {
+                depth,
+                resource,
+                action: text(&a[2])?,
+                message: text(&a[3])?,
+            }),
+        }
+        Ok(())
+    }
+
+    /// `[kind, name, action, properties, depth, dry run, resource, line, recipe]`.
+    fn apply(&mut self, a: &Value, bytes: Option<&[u8]>) -> Answered {
+        let (kind, name, action) = (text(&a[0])?, text(&a[1])?, text(&a[2])?);
+        let (resource, line, recipe) = (text(&a[6])?, a[7].as_str().unwrap_or("?"), text(&a[8])?);
+        self.at(&format!("{resource} ({line})"));
+        let request = Request {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            action: Some(action.to_owned()),
+            properties: a[3].as_object().cloned().unwrap_or_else(Map::new),
+            body: bytes.map(<[u8]>::to_vec),
+        };
+        let runner = if a[5] == true {
+            &self.pretender
+        } else {
+            &self.runner
+        };
+        let started = Instant::now();
+        let report = runner.run(&request).map_err(|error| {
+            let property = error.property.as_ref().map(|name| format!("property `{name}`: "));
+            let message = format!("{}{}", property.unwrap_or_default(), error.cause);
+            Refusal::new(error.cause.exception(), message)
+        })?;
+        self.tell(&Event::Applied {
+            depth: number(&a[4]),
+            recipe,
+            resource,
+            action,
+            report: &report,
+            duration: started.elapsed(),
+        });
+        let value = json!({ "updated": report.updated, "result": report.result });
+        Ok(Reply {
+            value,
+            bytes: report.body,
+        })
+    }
+}
+
+fn number(value: &Value) -> usize {
+    value
+        .as_u64()
+        .and_then(|number| usize::try_from(number).ok())
+        .unwrap_or_default()
+}
