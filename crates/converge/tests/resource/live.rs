@@ -896,3 +896,27 @@ fn services_of_system_v() {
     assert!(matches!(live.fails(&service("mask")), Cause::Service(_)));
     said("umount /run/systemd");
 }
+
+#[test]
+fn one_of_several_programs() {
+    if !in_booted_machine("live::one_of_several_programs") {
+        return;
+    }
+    let live = Live::new();
+    said("cp /bin/true /usr/local/bin/one; cp /bin/false /usr/local/bin/two");
+    let choice = |action: &str, path: &str| request("alternatives", "choice", action).with("path", path);
+    live.law(&choice("install", "/usr/local/bin/one").with("priority", 10));
+    live.law(&choice("install", "/usr/local/bin/two").with("priority", 20));
+    assert_eq!(said("readlink -f /usr/bin/choice"), "/usr/local/bin/two");
+    live.law(&choice("set", "/usr/local/bin/one"));
+    assert_eq!(said("readlink -f /usr/bin/choice"), "/usr/local/bin/one");
+    live.law(&request("alternatives", "choice", "auto"));
+    live.law(&choice("remove", "/usr/local/bin/two"));
+    assert_eq!(said("readlink -f /usr/bin/choice"), "/usr/local/bin/one");
+    let cause = live.fails(&choice("set", "/usr/local/bin/three"));
+    assert!(cause.to_string().contains("no alternative"), "{cause}");
+    let report = live
+        .run(&Request::new("chef_sleep", "1").with("seconds", 0))
+        .unwrap();
+    assert_eq!(report.changes, ["sleep 0 seconds"]);
+}
