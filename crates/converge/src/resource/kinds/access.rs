@@ -131,7 +131,7 @@ fn sudo(act: &mut Act<'_>) -> Result<(), Failure> {
     let name = act.need("filename")?;
     plain("filename", &name)?;
     // sudo leaves files alone whose names hold a dot.
-    let name = name.replace('.', "__").replace('~', "__");
+    let name = name.replace(['.', '~'], "__");
     let path = act
         .machine
         .path(format!("{}/sudoers.d/{name}", act.need("config_prefix")?));
