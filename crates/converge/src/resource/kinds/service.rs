@@ -211,16 +211,13 @@ impl Service {
 
     /// A property that systemd has of the unit; empty when there is no such unit.
     fn state(&self, act: &Act<'_>, property: &str) -> Result<String, Failure> {
-        let property = format!("--property={property}");
-        let words = [
-            "systemctl",
-            "show",
-            "--no-pager",
-            "--value",
-            &property,
-            &self.name,
-        ];
-        Ok(act.call(&words)?.trim().to_owned())
+        let asked = format!("--property={property}");
+        let text = act.call(&["systemctl", "show", "--no-pager", &asked, &self.name])?;
+        // Old releases cannot leave out the name.
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(property)?.strip_prefix('='));
+        Ok(value.unwrap_or_default().trim().to_owned())
     }
 
     fn enable(&self, act: &mut Act<'_>, what: &str, wanted: bool) -> Result<(), Failure> {
