@@ -50,7 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("testkit", &[]),
     ("it", &[]),
-    ("benches", &["durable", "terminal"]),
+    ("benches", &["broker", "durable", "terminal", "testkit"]),
     ("xtask", &["converge", "durable", "ruby", "terminal"]),
 ];
 
