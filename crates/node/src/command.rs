@@ -25,7 +25,7 @@ use std::time::Duration;
 pub use background::Background;
 pub use capture::Tee;
 pub use error::CommandError;
-pub use output::Output;
+pub use output::{Output, Running};
 pub use process::Process;
 pub use run::Outcome;
 pub use stop::Stop;

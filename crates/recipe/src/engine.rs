@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use ruby::{Interrupt, RubyError, Vm};
@@ -40,8 +40,20 @@ enum Order {
 /// One Ruby, on a thread of its own, until it is dropped.
 #[derive(Debug)]
 pub struct Engine {
-    orders: Mutex<Sender<Order>>,
+    /// None when it is over.
+    orders: Mutex<Option<Sender<Order>>>,
+    thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+}
+
+/// Ruby ends, and with it what recipes want to do at the end.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -74,7 +86,7 @@ impl Engine {
             at: Mutex::new(None),
         });
         let for_ruby = Arc::clone(&shared);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("recipes".to_owned())
             .spawn(move || {
                 let limits = ruby::Limits {
@@ -90,7 +102,8 @@ impl Engine {
             })
             .map_err(|error| RecipeError::Gone(error.to_string()))?;
         Ok(Self {
-            orders: Mutex::new(orders),
+            orders: Mutex::new(Some(orders)),
+            thread: Some(thread),
             shared,
         })
     }
@@ -151,9 +164,11 @@ impl Engine {
         let (reply, answer) = channel();
         let gone = || RecipeError::Gone("its thread has ended".to_owned());
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = Order::Eval(code.to_owned(), reply);
         orders
-            .send(Order::Eval(code.to_owned(), reply))
-            .map_err(|_| gone())?;
+            .as_ref()
+            .and_then(|orders| orders.send(order).ok())
+            .ok_or_else(gone)?;
         drop(orders);
         answer.recv().map_err(|_| gone())?
     }

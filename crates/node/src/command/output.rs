@@ -1,10 +1,11 @@
 //! Running a program whose output is what is wanted.
 
 use std::io::{Read, Write};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::run::{LINGER, Run, watch};
 use super::stop::Event;
@@ -70,6 +71,52 @@ impl Command {
     }
 }
 
+/// A program that was started and not waited for yet. Dropping it leaves it running.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    command: Command,
+}
+
+impl Command {
+    /// Starts the program and returns at once. Its output is lost.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin(&self) -> Result<Running, CommandError> {
+        let child = self.launch(
+            |command| {
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+                Ok(())
+            },
+            |mut command| command.spawn(),
+        )?;
+        Ok(Running {
+            child,
+            command: self.clone(),
+        })
+    }
+}
+
+impl Running {
+    /// Its process id, which is also the id of its group.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, at most for `limit`; then it is ended, as it is when `stop` is requested.
+    ///
+    /// # Errors
+    /// When the system does not say what became of it.
+    pub fn wait(mut self, limit: Option<Duration>, stop: &Stop) -> Result<Ended, CommandError> {
+        let (sender, events) = channel();
+        watch(&self.child, sender.clone());
+        let _subscription = stop.subscribe(sender);
+        let limit = limit.map(|limit| Deadline::after(&SystemClock, limit));
+        Run::new(&self.child, events).to_end(&mut self.child, limit.as_ref(), &self.command)
+    }
+}
+
 /// Reads a pipe to its end on a thread of its own. Somebody whom the program started may keep it open for ever: what has come
 /// by then can be taken at any time.
 fn keep(
@@ -104,8 +151,6 @@ fn keep(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn shell(script: &str) -> Command {
@@ -121,6 +166,18 @@ mod tests {
             (&b"input"[..], &b"error\n"[..])
         );
         assert_eq!(output.ended, Ended::Exited(3));
+    }
+
+    #[test]
+    fn a_program_can_be_waited_for_later() {
+        let running = shell("exit 4").begin().unwrap();
+        assert!(running.id() > 0);
+        assert_eq!(running.wait(None, &Stop::new()).unwrap(), Ended::Exited(4));
+        let running = shell("sleep 1000").begin().unwrap();
+        let ended = running
+            .wait(Some(Duration::from_millis(50)), &Stop::new())
+            .unwrap();
+        assert_eq!(ended, Ended::TimedOut);
     }
 
     #[test]

@@ -91,10 +91,10 @@ class File
     # WASI opens files without permission bits: the host creates them, then they are opened. Returns the mode that is left.
     def jetpack_create(path, mode, perm)
       if mode.is_a?(Integer)
-        return mode if mode & CREAT == 0
+        return mode if mode & ::File::CREAT == 0
 
-        Jetpack.call('create', [Jetpack.path(path), perm, mode & EXCL != 0])
-        return mode & ~(CREAT | EXCL)
+        Jetpack.call('create', [Jetpack.path(path), perm, mode & ::File::EXCL != 0])
+        return mode & ~(::File::CREAT | ::File::EXCL)
       end
       mode = mode.to_s
       Jetpack.call('create', [Jetpack.path(path), perm, mode.include?('x')]) if mode.match?(/[wa]/)

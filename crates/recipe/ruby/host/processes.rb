@@ -2,11 +2,23 @@
 
 module Jetpack
   class << self
+    SHELL_SIGNS = /[*?{}\[\]<>()~&|\\$;'`"\n#=%]/
+    SHELL_WORDS = %w[. : alias bg break case cd command continue do eval exec exit export fg for getopts hash if jobs local
+                     read readonly return set shift source times trap type ulimit umask unalias unset until wait while].freeze
+
+    # As Ruby itself does it: what has no need of a shell gets none.
+    def words_of(command)
+      return command if command.is_a?(Array) || command.match?(SHELL_SIGNS)
+
+      words = command.split
+      words.empty? || SHELL_WORDS.include?(words[0]) ? command : words
+    end
+
     # Runs a command, a String through the shell or an Array of words. Returns its output, its errors and its status.
     def run(command, input: nil, cwd: nil, env: nil, user: nil, group: nil, umask: nil, timeout: nil, live: false)
       variables = ENV.to_h
       env&.each { |name, value| value.nil? ? variables.delete(name.to_s) : variables[name.to_s] = value.to_s }
-      request = { cmd: command, cwd: File.expand_path((cwd || Dir.pwd).to_s), env: variables, live: live }
+      request = { cmd: words_of(command), cwd: File.expand_path((cwd || Dir.pwd).to_s), env: variables, live: live }
       request[:user] = user if user
       request[:group] = group if group
       request[:umask] = umask if umask
@@ -98,7 +110,7 @@ module Kernel
     arguments << options unless options.empty?
     command, run = Jetpack.command_of(arguments)
     variables = ENV.to_h.merge((run[:env] || {}).transform_values { |value| value&.to_s }).compact
-    Jetpack.call('spawn', { cmd: command, cwd: File.expand_path(run[:cwd] || Dir.pwd), env: variables })
+    Jetpack.call('spawn', { cmd: Jetpack.words_of(command), cwd: File.expand_path(run[:cwd] || Dir.pwd), env: variables })
   end
 
   def exec(*) = raise(NotImplementedError, 'exec: a recipe cannot replace its client')

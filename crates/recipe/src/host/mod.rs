@@ -70,7 +70,7 @@ pub(crate) struct Host {
     pretender: Runner,
     shared: Arc<Shared>,
     deadline: Arc<Mutex<Option<Instant>>>,
-    children: Vec<processes::Child>,
+    children: Vec<node::command::Running>,
     /// Nobody is told what is only tried.
     quiet: bool,
 }

@@ -1,12 +1,10 @@
 //! Commands that code starts.
 
-use std::sync::mpsc::channel;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
-use node::command::{Command, CommandError, Ended};
+use node::command::{Command, CommandError, Ended, Running};
 use node::home::SHELL;
 use ruby::Door;
 use serde_json::{Value, json};
@@ -16,12 +14,6 @@ use super::{Answered, Host, Refusal, Reply, text};
 
 /// How much of each output of a command is kept.
 const MOST: usize = 64 << 20;
-
-/// A command in the background, waited for by a thread.
-pub(super) struct Child {
-    pid: i32,
-    end: JoinHandle<Result<Ended, CommandError>>,
-}
 
 impl Host {
     pub(super) fn processes(&mut self, operation: &str, a: &Value, input: &[u8]) -> Answered {
@@ -79,37 +71,22 @@ impl Host {
     }
 
     fn spawn(&mut self, a: &Value) -> Answered {
-        let (sender, started) = channel();
-        let command = command(a)?.on_start(move |process| {
-            let _ = sender.send(process.pid);
-        });
-        let stop = self.surroundings.stop.clone();
-        let end = thread::spawn(move || command.run(&stop).map(|outcome| outcome.ended));
-        match started.recv() {
-            Ok(pid) => {
-                self.children.push(Child { pid, end });
-                Ok(pid.into())
-            }
-            // It could not be started, or has ended before anybody could look.
-            Err(_) => match end.join() {
-                Ok(Err(error)) => Err(refused(error)),
-                _ => Ok(0.into()),
-            },
-        }
+        let child = command(a)?.begin().map_err(refused)?;
+        let pid = child.id();
+        self.children.push(child);
+        Ok(pid.into())
     }
 
     fn wait(&mut self, pid: i64) -> Answered {
-        let wanted = |child: &Child| pid < 0 || i64::from(child.pid) == pid;
+        let wanted = |child: &Running| pid < 0 || i64::from(child.id()) == pid;
         let Some(index) = self.children.iter().position(wanted) else {
-            return Err(Refusal::new("Errno::ECHILD", "No child processes"));
+            return Err(Refusal::new("Errno::ECHILD", "there is no such child"));
         };
         let child = self.children.remove(index);
-        let ended = child
-            .end
-            .join()
-            .map_err(|_| Refusal::argument("nobody waited for the process"))?;
+        let pid = child.id();
+        let ended = child.wait(self.remaining(), &self.surroundings.stop);
         let (code, signal) = of(ended.map_err(refused)?);
-        Ok(json!([child.pid, code, signal]).into())
+        Ok(json!([pid, code, signal]).into())
     }
 }
 

@@ -139,12 +139,12 @@ impl Wasi {
             }));
         }
         if let Some(node) = self.in_library(fd, path)? {
+            if how.how & 9 != 0 {
+                return Err(Errno::ROFS);
+            }
             let node = node.ok_or(Errno::NOENT)?;
             if how.how & 2 != 0 && !self.library.is_folder(node) {
                 return Err(Errno::NOTDIR);
-            }
-            if how.how & 9 != 0 {
-                return Err(Errno::ROFS);
             }
             return Ok(self.add(Handle::Library { node, position: 0 }));
         }

@@ -287,7 +287,7 @@ fn paths(l: &mut Linker<Host>) -> Result<()> {
     call!(
         l,
         "path_create_directory",
-        |w, _d, b, fd: u32, at: u32, length: u32| { w.create_folder(fd, &b.path(at, length)?) }
+        |w, _d, b, fd: u32, at: u32, length: u32| w.create_folder(fd, &b.path(at, length)?)
     );
     call!(
         l,
@@ -355,7 +355,7 @@ fn paths(l: &mut Linker<Host>) -> Result<()> {
     call!(
         l,
         "path_remove_directory",
-        |w, _d, b, fd: u32, at: u32, length: u32| { w.remove(fd, &b.path(at, length)?, true) }
+        |w, _d, b, fd: u32, at: u32, length: u32| w.remove(fd, &b.path(at, length)?, true)
     );
     call!(l, "path_rename", |w,
                              _d,
@@ -381,7 +381,7 @@ fn paths(l: &mut Linker<Host>) -> Result<()> {
     call!(
         l,
         "path_unlink_file",
-        |w, _d, b, fd: u32, at: u32, length: u32| { w.remove(fd, &b.path(at, length)?, false) }
+        |w, _d, b, fd: u32, at: u32, length: u32| w.remove(fd, &b.path(at, length)?, false)
     );
     Ok(())
 }
