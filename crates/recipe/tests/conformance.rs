@@ -1,5 +1,11 @@
 //! Ruby in here behaves as Ruby on the machine: what WASI cannot do, what it says wrongly, limits and ends.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what cannot be set up is a failed test"
+)]
+
 mod harness;
 
 use std::time::Duration;
@@ -345,7 +351,7 @@ fn the_standard_library_is_there() {
 fn deep_recursion_is_an_exception_and_no_crash() {
     all(&[
         (
-            "def d1 = d1; d1 rescue $!.class; begin; d1; rescue SystemStackError => e; e.class; end",
+            "def d1 = d1; begin; d1; rescue SystemStackError => e; e.class; end",
             "SystemStackError",
         ),
         (

@@ -19,6 +19,12 @@
 //! #~ TEXT          the log has this in it
 //! ```
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what cannot be set up is a failed test"
+)]
+
 mod harness;
 
 use std::fs;
@@ -64,6 +70,14 @@ fn cases(text: &str) -> Vec<Case> {
         } else {
             let (_, content) = case.files.last_mut().unwrap();
             content.push_str(line);
+            content.push('\n');
+        }
+    }
+    // The blank line before the next case is nobody's.
+    for (_, content) in cases.iter_mut().flat_map(|case| &mut case.files) {
+        let end = content.trim_end_matches('\n').len();
+        content.truncate(end);
+        if !content.is_empty() {
             content.push('\n');
         }
     }

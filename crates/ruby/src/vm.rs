@@ -141,7 +141,7 @@ impl Vm {
     /// machine does nothing more.
     pub fn eval(&mut self, code: &str) -> Result<String, RubyError> {
         let value = self.value_of(code)?;
-        let text = self.to_s(&value)?;
+        let text = self.text_of(&value)?;
         self.free(value)?;
         Ok(text)
     }
@@ -164,7 +164,7 @@ impl Vm {
         self.finish(result)
     }
 
-    fn to_s(&mut self, value: &Value) -> Result<String, RubyError> {
+    fn text_of(&mut self, value: &Value) -> Result<String, RubyError> {
         let text = self.send(value, "to_s")?;
         let lent = self.store.data_mut().values.put(text.0);
         let result = self.text.call(&mut self.store, lent);
@@ -210,16 +210,16 @@ impl Vm {
         let cleared = self.clear_exception.call(&mut self.store, ());
         cleared.map_err(|error| self.failure(error))?;
         let class = self.send(&exception, "class")?;
-        let class = self.to_s(&class)?;
+        let class = self.text_of(&class)?;
         // A message may itself raise.
         let message = match self.send(&exception, "message") {
-            Ok(message) => self.to_s(&message)?,
+            Ok(message) => self.text_of(&message)?,
             Err(RubyError::Exception { .. }) => class.clone(),
             Err(error) => return Err(error),
         };
         let lines = self.send(&exception, "backtrace")?;
         let inspected = self.send(&lines, "inspect")?;
-        let inspected = self.to_s(&inspected)?;
+        let inspected = self.text_of(&inspected)?;
         Ok(RubyError::Exception {
             class,
             message,

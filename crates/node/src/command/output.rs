@@ -58,7 +58,7 @@ impl Command {
         let _subscription = stop.subscribe(sender);
         let mut run = Run::new(&child, events);
         let limit = self.time_limit.map(|limit| Deadline::after(&SystemClock, limit));
-        let ended = run.to_end(&mut child, limit.as_ref(), self)?;
+        let ended = run.finish(&mut child, limit.as_ref(), self)?;
         run.wait_for_output(&Deadline::after(&SystemClock, LINGER));
         let taken =
             |kept: &Mutex<Vec<u8>>| std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
@@ -113,7 +113,7 @@ impl Running {
         watch(&self.child, sender.clone());
         let _subscription = stop.subscribe(sender);
         let limit = limit.map(|limit| Deadline::after(&SystemClock, limit));
-        Run::new(&self.child, events).to_end(&mut self.child, limit.as_ref(), &self.command)
+        Run::new(&self.child, events).finish(&mut self.child, limit.as_ref(), &self.command)
     }
 }
 

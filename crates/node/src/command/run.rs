@@ -54,7 +54,7 @@ impl Command {
 
         let mut run = Run::new(&child, events);
         let limit = self.time_limit.map(|limit| Deadline::after(&SystemClock, limit));
-        let ended = run.to_end(&mut child, limit.as_ref(), self)?;
+        let ended = run.finish(&mut child, limit.as_ref(), self)?;
         let duration = started.elapsed();
         let linger = Deadline::after(&SystemClock, LINGER);
         run.wait_for_output(&linger);
@@ -93,7 +93,7 @@ impl Run {
     }
 
     /// Waits for the end of the program, or makes it end.
-    pub(super) fn to_end(
+    pub(super) fn finish(
         &mut self,
         child: &mut Child,
         limit: Option<&Deadline>,

@@ -10,7 +10,7 @@ class Chef
       @dependencies = {}
     end
 
-    def from_file(file) = instance_eval(File.read(file), file, 1)
+    def from_file(file) = Jetpack.evaluate(self, file)
     def from_json(text)
       json = JSON.parse(text)
       @values[:name] = json['name'] if json['name']

@@ -62,6 +62,6 @@ class Chef
     def self.exit!(message, _status = 0) = raise(Exceptions::Fatal, message)
   end
 end
-Net = Module.new unless defined?(Net)
-Net.autoload(:HTTP, 'net/http')
-Net.const_set(:HTTPServerException, Class.new(StandardError)) unless Net.const_defined?(:HTTPServerException, false)
+# What is raised for answers of HTTP comes with the library, which is loaded when it is used.
+module Net; end
+%i[HTTP HTTPServerException HTTPClientException HTTPFatalError].each { |name| Net.autoload(name, 'net/http') }

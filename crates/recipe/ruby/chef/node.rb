@@ -61,8 +61,14 @@ class Chef
     def recipe_list = Array(self['recipes'])
     def run_list?(item) = run_list.include?(item)
     def in_tier?(*names) = names.flatten.include?(chef_environment)
-    def tags = normal['tags'].is_a?(Array) ? normal['tags'] : (normal['tags'] = [])
-    def tag(*names) = tags.tap { |tags| tags.concat(names.map(&:to_s) - tags) && changed('tags') }
+    # The list itself: cookbooks add to it and delete from it.
+    def tags
+      normal['tags'] = [] unless normal['tags'].is_a?(Array)
+      changed('tags')
+      normal['tags']
+    end
+
+    def tag(*names) = tags.concat(names.map(&:to_s) - tags)
     def save(*) = self
     def loaded_recipes = run_context.loaded_recipes
     def include_attribute(...) = run_context.include_attribute(...)

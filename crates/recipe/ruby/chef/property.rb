@@ -18,9 +18,7 @@ class Chef
 
       @name = name.to_sym
       @ivar = :"@#{name}"
-      given = [types, options[:kind_of], options[:is]].flatten.select { |type| !type.equal?(NOT_SET) }
-      given = given.compact if types == NOT_SET
-      @types = given
+      @types = [types, *options.values_at(:kind_of, :is).compact].flatten.reject { |type| type.equal?(NOT_SET) }
       @default = options.fetch(:default, NOT_SET)
       @coerce = options[:coerce]
       @required = options[:required]
@@ -83,6 +81,14 @@ class Chef
         value = value.dup
       end
       value
+    end
+
+    # Fails when an action needs it and it is not there.
+    def demand(resource, action)
+      return unless @required == true || (@required && @required.include?(action))
+      return unless get(resource).nil?
+
+      raise Exceptions::ValidationFailed, "#{name} is a required property"
     end
 
     def takes_nil? = @types.any? { |type| type.nil? || type == NilClass } || (@default.nil? && !@checked)

@@ -26,7 +26,7 @@ class Chef
       @jetpack_file = file
       Jetpack.evaluate(self, file)
     end
-    def from_string(code, file = '(recipe)', line = 1) = instance_eval(code, file, line)
+    def from_string(code, file = '(recipe)', line = 1) = Jetpack.evaluate_string(self, code, file, line)
     def include_recipe(*names) = run_context.include_recipes(names.flatten, cookbook_name)
     alias require_recipe include_recipe
     def include_attribute(*names) = names.flatten.each { |name| run_context.include_attribute(name, cookbook_name) }
@@ -75,14 +75,34 @@ class Chef
   end
 end
 
+# Code sees the local variables of the method that evaluates it, so that these methods have none.
 class << Jetpack
-  # Evaluates a file. `return` in it, also in a block, leaves it.
-  def evaluate(object, file)
+  # Evaluates a file on an object. `return` in it, also in a block, leaves it.
+  def evaluate(*)
+    object_of(*).instance_eval(*code_of(*))
+  rescue LocalJumpError
+    raise unless $!.reason == :return
+  end
+
+  # Evaluates a file as the body of a class.
+  def evaluate_class(*) = object_of(*).class_eval(*code_of(*))
+
+  # As evaluate, with code that is no file.
+  def evaluate_string(*) = object_of(*).instance_eval(*string_of(*))
+
+  def load_library(file)
+    call('file', file)
+    Kernel.load(file)
+  end
+
+  private
+
+  def object_of(object, *) = object
+  def string_of(_object, code, name, line) = [code, name, line]
+
+  def code_of(_object, file)
     call('file', file)
     source = File.read(file, encoding: 'UTF-8')
-    source = source.scrub unless source.valid_encoding?
-    object.instance_eval(source, file, 1)
-  rescue LocalJumpError => e
-    raise unless e.reason == :return
+    [source.valid_encoding? ? source : source.scrub, file, 1]
   end
 end

@@ -256,7 +256,7 @@ class Chef
 
     def notifies(action, target, timing = :delayed)
       timing = Notice.timing(timing)
-      Array(target).each do |one|
+      (target.is_a?(Array) ? target : [target]).each do |one|
         notice = Notice.new(self, action.to_sym, target_of(one), timing)
         timing == :before ? (@before_list ||= []) << notice : (@notification_list ||= []) << notice
       end
@@ -265,7 +265,7 @@ class Chef
 
     def subscribes(action, source, timing = :delayed)
       timing = Notice.timing(timing)
-      Array(source).each { |one| (@run_context || Chef.run_context).subscribe(target_of(one), Notice.new(nil, action.to_sym, self, timing)) }
+      (source.is_a?(Array) ? source : [source]).each { |one| (@run_context || Chef.run_context).subscribe(target_of(one), Notice.new(nil, action.to_sym, self, timing)) }
       true
     end
     def notifies_immediately(action, target) = notifies(action, target, :immediately)

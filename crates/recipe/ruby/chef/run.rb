@@ -88,6 +88,7 @@ class Chef
         started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
         @depth += 1
         begin
+          resource.class.properties.each_value { |property| property.demand(resource, action) }
           provider = provider_of(resource, action)
           provider.load_current_resource
           provider.action = action

@@ -74,7 +74,7 @@ class Chef
       check_versions(cookbook)
       cookbook.dependencies.each_key { |other| load_cookbook(other, [*chain, name]) }
       @loaded[name] = true
-      cookbook.libraries.each { |file| Jetpack.call('file', file) && Kernel.load(file) }
+      cookbook.libraries.each { |file| Jetpack.load_library(file) }
       cookbook.attribute_files.each { |file| load_attributes(cookbook.name, file) }
       cookbook.resources.each { |file| load_resource(cookbook, file) }
       cookbook.providers.each { |file| load_provider(cookbook, file) }
@@ -229,8 +229,7 @@ class Chef
       klass = Class.new(Resource).set_temporary_name("resource(#{default})")
       klass.instance_variable_set(:@jetpack_cookbook, cookbook.name)
       klass.resource_name(default.tr('-', '_'))
-      Jetpack.call('file', file)
-      klass.class_eval(File.read(file), file, 1)
+      Jetpack.evaluate_class(klass, file)
     end
 
     # LWRPs of old: the actions in a file of their own.
@@ -238,8 +237,7 @@ class Chef
       base = File.basename(file, '.rb')
       name = (base == 'default' ? cookbook.name : "#{cookbook.name}_#{base}").tr('-', '_')
       klass = Class.new(Provider::LWRPBase).set_temporary_name("provider(#{name})")
-      Jetpack.call('file', file)
-      klass.class_eval(File.read(file), file, 1)
+      Jetpack.evaluate_class(klass, file)
       Resource.of(name)&.provider_class = klass
     end
 

@@ -20,7 +20,7 @@ class Chef
 
     def render_file(file)
       template = CACHE[file] ||= ERB.new(File.read(file), trim_mode: '-').tap { |erb| erb.filename = file }
-      template.result(binding)
+      template.result(jetpack_binding)
     rescue ScriptError, StandardError => e
       raise if e.is_a?(Exceptions::TemplateError)
 
@@ -34,6 +34,9 @@ class Chef
       variables = options[:variables] || jetpack_variables
       TemplateContext.new(@new_resource, cookbook, variables, @jetpack_modules).render_file(file)
     end
+
+    # Without local variables of ours.
+    def jetpack_binding = binding
 
     def jetpack_variables
       own = %i[@node @cookbook_name @recipe_name @new_resource @template_name @jetpack_modules]
@@ -120,7 +123,7 @@ class Chef
         # The host copies a folder: where it is, the cookbook knows.
         def prepare(_action, sent, _bytes)
           folder = run_context.cookbook!(source_cookbook).find_folder(:files, source || ::File.basename(path || name))
-          [sent.except(:cookbook).merge(source: folder), nil]
+          [sent.except(:cookbook, :source).merge(source_path: folder), nil]
         end
       end
     end

@@ -16,9 +16,11 @@ use node::home::Home;
 use recipe::{ClientLog, Engine, Event, Limits, Observer, Plan, RecipeError, Summary, Surroundings};
 use serde_json::{Map, Value, json};
 
+type Shown = (Vec<u8>, Summary, Vec<String>);
+
 /// What was written and counted.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<Mutex<(Vec<u8>, Summary, Vec<String>)>>);
+pub(crate) struct Seen(Arc<Mutex<Shown>>);
 
 impl Observer for Seen {
     fn observe(&mut self, event: &Event<'_>) {
