@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "reference",
         &[
+            "converge",
             "cycle_server",
             "cyclecloud",
             "durable",
