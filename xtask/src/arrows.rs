@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "reference",
         &[
+            "converge",
             "cycle_server",
             "cyclecloud",
             "durable",

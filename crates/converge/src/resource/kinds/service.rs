@@ -30,6 +30,7 @@ pub(super) const SERVICE: Definition = Definition {
             Property::string("init_command"),
             Property::new("supports", &[Type::Hash, Type::Array]).or(Default::EmptyHash),
             Property::new("options", &[Type::String, Type::Array]),
+            // For init systems that are gone.
             Property::new("priority", &[Type::Integer, Type::String, Type::Hash]),
             Property::new("run_levels", &[Type::Array]),
             Property::integer("timeout").or(Default::Integer(900)),
@@ -143,6 +144,10 @@ impl Service {
 
     fn systemctl(&self, act: &Act<'_>, verb: &str) -> Result<Output, Failure> {
         let mut words = vec!["systemctl", "--no-pager", "--no-ask-password"];
+        let machine = act.text("user").map(|user| format!("--machine={user}@"));
+        if let Some(machine) = &machine {
+            words.extend(["--user", machine]);
+        }
         let options = act.list("options");
         words.extend(options.iter().map(String::as_str));
         words.extend([verb, &self.name]);
@@ -212,7 +217,13 @@ impl Service {
     /// A property that systemd has of the unit; empty when there is no such unit.
     fn state(&self, act: &Act<'_>, property: &str) -> Result<String, Failure> {
         let asked = format!("--property={property}");
-        let text = act.call(&["systemctl", "show", "--no-pager", &asked, &self.name])?;
+        let mut words = vec!["systemctl", "show", "--no-pager", &asked];
+        let machine = act.text("user").map(|user| format!("--machine={user}@"));
+        if let Some(machine) = &machine {
+            words.extend(["--user", machine]);
+        }
+        words.push(&self.name);
+        let text = act.call(&words)?;
         // Old releases cannot leave out the name.
         let value = text
             .lines()

@@ -89,6 +89,17 @@ fn packages_of_debian() {
     live.law(&package("purge"));
     assert!(!Path::new("/etc/demo.conf").exists());
 
+    // The answers to its questions come before it.
+    let preseeded = package("install")
+        .with("response_file", "demo.seed.erb")
+        .with("environment", json!({ "DEMO": "1" }))
+        .body("demo demo/question string answer\n");
+    live.law(&preseeded);
+    assert!(said("debconf-show demo 2>&1; cat /var/cache/debconf/config.dat").contains("answer"));
+    live.law(&package("purge"));
+    let cause = live.fails(&package("install").with("arch", "no-such-arch"));
+    assert!(cause.to_string().contains("demo:no-such-arch"), "{cause}");
+
     // A file of a package, also through the general name.
     let file = "/srv/repository/demo_1.0_all.deb";
     live.law(&request("dpkg_package", "demo", "install").with("source", file));
@@ -195,6 +206,12 @@ fn packages_of_red_hat() {
     live.law(&request(kind, "x", "install").with("source", "/srv/rpms/noarch/demo-1.9-1.noarch.rpm"));
     live.law(&request(kind, "/srv/rpms/noarch/demo-2.0-1.noarch.rpm", "install").with("version", "2.0"));
     live.law(&package("remove"));
+    live.law(
+        &package("install")
+            .with("arch", "noarch")
+            .with("flush_cache", json!({ "before": true })),
+    );
+    live.law(&package("remove"));
     // On releases without yum its name means dnf.
     live.law(&request("yum_package", "demo", "install"));
     live.law(&request("yum_package", "demo", "remove"));
@@ -211,31 +228,31 @@ fn packages_of_red_hat() {
 }
 
 #[test]
-fn packages_of_languages() {
-    if !in_booted_machine("live::packages::packages_of_languages") {
+fn packages_of_python() {
+    if !in_booted_machine("live::packages::packages_of_python") {
         return;
     }
     let live = Live::new();
-    said("python3 -m venv /srv/venv; mkdir -p /srv/py/demo_pkg; touch /srv/py/demo_pkg/__init__.py");
+    said("python3 -m venv /srv/venv");
     for version in ["1.0", "2.0"] {
-        let project =
-            format!("[metadata]\nname = demo-pkg\nversion = {version}\n[options]\npackages = demo_pkg\n");
-        durable::write(Path::new("/srv/py/setup.cfg"), 0o644, project.as_bytes()).unwrap();
-        durable::write(
-            Path::new("/srv/py/setup.py"),
-            0o644,
-            b"import setuptools\nsetuptools.setup()\n",
-        )
-        .unwrap();
-        said("cd /srv/py && /srv/venv/bin/python setup.py -q sdist -d /srv/wheels 2>&1");
+        let info = format!("demo_pkg-{version}.dist-info");
+        let folder = format!("/srv/py-{version}");
+        fs::create_dir_all(format!("{folder}/{info}")).unwrap();
+        let metadata = format!("Metadata-Version: 2.1\nName: demo-pkg\nVersion: {version}\n");
+        let wheel = "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+        for (name, text) in [("METADATA", metadata.as_str()), ("WHEEL", wheel), ("RECORD", "")] {
+            let path = format!("{folder}/{info}/{name}");
+            durable::write(Path::new(&path), 0o644, text.as_bytes()).unwrap();
+        }
+        said(&format!(
+            "mkdir -p /srv/wheels; cd {folder}; \
+             python3 -m zipfile -c /srv/wheels/demo_pkg-{version}-py3-none-any.whl {info}/"
+        ));
     }
     let pip = |action: &str| {
         request("python_package", "demo_pkg", action)
             .with("virtualenv", "/srv/venv")
-            .with(
-                "options",
-                "--no-index --no-build-isolation --find-links /srv/wheels",
-            )
+            .with("options", "--no-index --find-links /srv/wheels")
     };
     live.law(&pip("install").with("version", "1.0"));
     live.nothing(&pip("install"));
@@ -243,7 +260,14 @@ fn packages_of_languages() {
     assert!(said("/srv/venv/bin/pip list --format=freeze").contains("demo-pkg==2.0"));
     let gone = request("pip_package", "demo-pkg", "remove").with("virtualenv", "/srv/venv");
     live.law(&gone);
+}
 
+#[test]
+fn packages_of_ruby() {
+    if !in_booted_machine("live::packages::packages_of_ruby") {
+        return;
+    }
+    let live = Live::new();
     for version in ["1.0", "2.0"] {
         let spec = format!(
             "Gem::Specification.new {{ |s| s.name = 'demo'; s.version = '{version}'; s.summary = 'x'; \

@@ -23,6 +23,13 @@ fn names_times_and_languages() {
         said("hostname -f 2>/dev/null || getent hosts node-7 | awk '{print $2}'"),
         "node-7.example.com"
     );
+    // Without the service that hostnamectl talks to.
+    said("systemctl mask -q --now systemd-hostnamed");
+    live.law_of_changes(&Request::new("hostname", "node-8"));
+    assert_eq!(
+        said("cat /proc/sys/kernel/hostname /etc/hostname"),
+        "node-8\nnode-8"
+    );
     live.law(&Request::new("timezone", "Asia/Tokyo"));
     assert_eq!(said("date -d @0 +%H"), "09");
     live.law(&Request::new("locale", "x").with("lang", "de_DE.UTF-8"));

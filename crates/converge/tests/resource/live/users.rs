@@ -49,6 +49,14 @@ fn users_and_groups() {
         ]
     );
     assert!(Path::new("/srv/jo").is_dir() && !Path::new("/home/jo").exists());
+    let limited = user("jo").with("expire_date", "2030-01-31").with("inactive", 7);
+    let limited = limited.with("shell", "/bin/sh").with("home", "/srv/jo");
+    live.law(&limited);
+    assert!(
+        said("chage -l jo").contains("Account expires\t\t\t\t\t\t: Jan 31, 2030"),
+        "{}",
+        said("chage -l jo")
+    );
     live.law(&request("user", "jo", "lock"));
     assert!(said("grep ^jo: /etc/shadow").contains(":!$6$x$z:"));
     live.law(&request("user", "jo", "unlock"));
