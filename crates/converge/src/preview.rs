@@ -77,6 +77,14 @@ pub struct ScriptPreview {
     pub skip: Option<SkipReason>,
 }
 
+impl Preview {
+    /// Whether the projects on this machine are those that would be there after the downloads.
+    pub fn is_on_machine(&self) -> bool {
+        let there = |spec: &SpecPreview| matches!(spec.change, SpecChange::Unchanged | SpecChange::Missing);
+        self.specs.iter().all(there)
+    }
+}
+
 impl Plan<'_> {
     /// Says what [`crate::Session::run`] would do now.
     ///

@@ -10,7 +10,7 @@ use converge::{BeginError, ConvergeError, Options, Plan, Session};
 use link::join::Membership;
 use locker::Locker;
 use node::clock::SystemClock;
-use node::command::Stop;
+use node::command::{Stop, Tee};
 use node::config::{Facts, NodeData};
 use node::home::Home;
 use node::identity::Machine;
@@ -229,7 +229,7 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
     let data = membership.node_data(home, &configuration, &facts);
     let stop = Stop::new();
     context::stop_on_signal(&stop)?;
-    let recipes = Recipes::new(home, &data, true, &stop, None);
+    let recipes = Recipes::new(home, &data, true, &stop, Some(to_output()));
     let plan = Plan {
         home,
         settings: &settings.converge,
@@ -245,7 +245,23 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
         },
     };
     let preview = plan.preview().await.map_err(|failure| failed(*failure))?;
-    Ok(terminal::out(super::preview::text(&preview))?)
+    terminal::out(super::preview::text(&preview))?;
+    match &preview.recipes {
+        Some(wanted) if preview.is_on_machine() => recipes.preview(wanted).await,
+        Some(wanted) => Ok(terminal::out(format!(
+            "the recipes of `{}` would run; what they would do can be said when their projects are on this machine\n",
+            wanted.run_list.join(", ")
+        ))?),
+        None => Ok(()),
+    }
+}
+
+/// Shows the output of recipes that change nothing.
+pub(crate) fn to_output() -> Tee {
+    Tee::new(|bytes| {
+        // A closed pipe ends nothing here: the recipes change nothing, and are over soon.
+        let _ = terminal::out(String::from_utf8_lossy(bytes));
+    })
 }
 
 /// Runs the tests of a cluster in test mode. The node is ready whatever they say; the server is told.

@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 use terminal::ResultExt;
 
-use super::converge::{ConvergeArgs, failed};
+use super::converge::{ConvergeArgs, failed, to_output};
 use super::preview;
 use super::recipes::Recipes;
 use super::screen::Screen;
@@ -139,7 +139,8 @@ async fn converge(args: &ConvergeArgs, folders: &[PathBuf], home: &Home) -> anyh
     let data = node_data::refresh(home, &membership, &configuration).await?;
 
     let mut screen = Screen::default();
-    let recipes = Recipes::new(home, &data, args.dry_run, &stop, Some(screen.tee()));
+    let tee = if args.dry_run { to_output() } else { screen.tee() };
+    let recipes = Recipes::new(home, &data, args.dry_run, &stop, Some(tee));
     let plan = Plan {
         home,
         settings: &settings.converge,
@@ -155,7 +156,13 @@ async fn converge(args: &ConvergeArgs, folders: &[PathBuf], home: &Home) -> anyh
     };
     if args.dry_run {
         let preview = plan.preview().await.map_err(|failure| failed(*failure))?;
-        return Ok(terminal::out(preview::text(&preview))?);
+        terminal::out(preview::text(&preview))?;
+        if let Some(mut wanted) = preview.recipes {
+            // Nothing was downloaded: the recipes are where their author has them.
+            wanted.folders = recipes_of(folders, &builds, &configuration.cluster_init_specs);
+            recipes.preview(&wanted).await?;
+        }
+        return Ok(());
     }
     let mut session = Session::begin(
         home,
@@ -175,6 +182,22 @@ async fn converge(args: &ConvergeArgs, folders: &[PathBuf], home: &Home) -> anyh
         }
         result => Ok(result?),
     }
+}
+
+/// The folders of the specs' recipes, in the order of the specs.
+fn recipes_of(folders: &[PathBuf], builds: &[Build], specs: &[ClusterInitSpec]) -> Vec<PathBuf> {
+    let of_spec = specs.iter().filter_map(|spec| {
+        let index = builds
+            .iter()
+            .position(|build| build.manifest.name == spec.project)?;
+        Some(
+            folders[index]
+                .join("specs")
+                .join(&spec.spec)
+                .join(converge::CHEF_FOLDER),
+        )
+    });
+    of_spec.filter(|folder| folder.is_dir()).collect()
 }
 
 /// The folders without links; each holds a project.

@@ -62,7 +62,22 @@ mod with_ruby {
             Some(self)
         }
 
+        /// Says what the recipes would do.
+        pub(crate) async fn preview(&self, wanted: &Wanted) -> anyhow::Result<()> {
+            let all = converge::Recipes::converge(self, wanted).await;
+            match all {
+                Ok(()) => Ok(()),
+                Err(RecipesError::Failed(failure)) => Err(crate::commands::converge::failed(*failure)),
+                Err(RecipesError::Stopped) => anyhow::bail!("the recipes were stopped"),
+            }
+        }
+
         fn start(&self, wanted: &Wanted) -> Result<Arc<Engine>, RecipeError> {
+            if !self.dry_run {
+                // Recipes take it for granted.
+                let cache = self.home.chef().join("cache");
+                durable::create_folder(&cache, 0o755).map_err(|error| RecipeError::Gone(error.to_string()))?;
+            }
             let log = Log::open(&self.home, self.dry_run, self.tee.clone());
             let log = ClientLog::new(log, Arc::new(SystemClock));
             let engine = Engine::start(self.plan(wanted), self.surroundings(), Box::new(log))?;
@@ -283,6 +298,11 @@ mod without_ruby {
 
         pub(crate) fn as_dyn(&self) -> Option<&dyn converge::Recipes> {
             None
+        }
+
+        /// Nobody has a list of recipes to run: having one is a failure.
+        pub(crate) async fn preview(&self, _: &converge::Wanted) -> anyhow::Result<()> {
+            Ok(())
         }
     }
 }

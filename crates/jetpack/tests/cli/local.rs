@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use crate::home::Home;
 
 /// A project in a scratch folder.
-struct Project {
-    home: Home,
+pub(crate) struct Project {
+    pub(crate) home: Home,
 }
 
 impl Project {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let project = Self { home: Home::new() };
         project.file(
             "project.ini",
@@ -24,20 +24,20 @@ impl Project {
         project
     }
 
-    fn file(&self, path: &str, text: &str) -> &Self {
+    pub(crate) fn file(&self, path: &str, text: &str) -> &Self {
         self.home.write(&format!("../project/{path}"), text);
         self
     }
 
-    fn script(&self, spec: &str, name: &str, text: &str) -> &Self {
+    pub(crate) fn script(&self, spec: &str, name: &str, text: &str) -> &Self {
         self.file(&format!("specs/{spec}/cluster-init/scripts/{name}"), text)
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.home.path().parent().unwrap().join("project")
     }
 
-    fn converge(&self, args: &[&str]) -> crate::home::Run {
+    pub(crate) fn converge(&self, args: &[&str]) -> crate::home::Run {
         self.home.run(&self.args(args))
     }
 

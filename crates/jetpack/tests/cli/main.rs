@@ -15,6 +15,7 @@ mod local;
 mod offline;
 mod props;
 mod python;
+mod recipes;
 mod report_issue;
 mod run_on_shutdown;
 mod send;

@@ -4,7 +4,7 @@
 class << Jetpack
   # As JSON for the host: class, message, the first line of a cookbook that has to do with it, and the resource.
   def failure(error, resource = nil)
-    lines = (error.backtrace || []).reject { |line| line.start_with?('/__ruby__/', '<internal:', 'eval:') }
+    lines = (error.backtrace || []).reject { |line| line.start_with?('/__ruby__/', '<internal:', 'eval:', '-e:', 'jetpack:') }
     place = lines.first
     place ||= syntax_place(error)
     { 'class' => error.class.name, 'message' => message_of(error), 'place' => place&.sub(/:in .*\z/, ''),

@@ -115,6 +115,13 @@ impl Host {
         };
         let started = Instant::now();
         let report = runner.run(&request).map_err(|error| {
+            // What failed has its line in the log, too.
+            self.tell(&Event::Begun {
+                depth: number(&a[4]),
+                recipe,
+                resource,
+                action,
+            });
             let property = error.property.as_ref().map(|name| format!("property `{name}`: "));
             let message = format!("{}{}", property.unwrap_or_default(), error.cause);
             Refusal::new(error.cause.exception(), message)
