@@ -76,7 +76,8 @@ mod with_ruby {
             if !self.dry_run {
                 // Recipes take it for granted.
                 let cache = self.home.chef().join("cache");
-                durable::create_folder(&cache, 0o755).map_err(|error| RecipeError::Gone(error.to_string()))?;
+                durable::create_folder(&cache, 0o755)
+                    .map_err(|error| RecipeError::Gone(error.to_string()))?;
             }
             let log = Log::open(&self.home, self.dry_run, self.tee.clone());
             let log = ClientLog::new(log, Arc::new(SystemClock));
