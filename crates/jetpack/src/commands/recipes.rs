@@ -255,15 +255,22 @@ mod with_ruby {
         let to = home.chef().join("unpacked").join(name.join("."));
         let _ = fs::remove_dir_all(&to);
         for zip in packed.iter().filter(|zip| zip.is_file()) {
-            let into = to.join(zip.file_stem().unwrap_or_default());
-            let opened = File::open(zip)
-                .map_err(zip::result::ZipError::from)
-                .and_then(zip::ZipArchive::new);
-            if let Err(error) = opened.and_then(|mut archive| archive.extract(&into)) {
+            if let Err(error) = unpack(zip, &to) {
                 tracing::warn!("cannot unpack `{}`: {error}", zip.display());
             }
         }
         to
+    }
+
+    /// Unpacks `NAME.zip` to the folder `NAME`; the archive holds what is in the folder, or the folder itself.
+    fn unpack(zip: &Path, to: &Path) -> zip::result::ZipResult<()> {
+        let mut archive = zip::ZipArchive::new(File::open(zip)?)?;
+        let name = zip.file_stem().unwrap_or_default();
+        let below = archive
+            .file_names()
+            .all(|entry| entry.is_ok_and(|entry| Path::new(entry.as_ref()).starts_with(name)));
+        let into = if below { to.to_owned() } else { to.join(name) };
+        archive.extract(into)
     }
 
     /// A summary that is read when the recipes are over.
