@@ -26,7 +26,7 @@ test: tools lint ## everything that CI runs
 	cargo nextest run --locked --workspace
 
 bench: tools ruby ## our programs against their peers; BENCH="facts" runs only that comparison
-	@./scripts/need.sh cc ohai rsync
+	@./scripts/need.sh cc ohai rsync rabbitmq-server
 	@cargo build --quiet --locked --release $(STATIC) --package jetpack --package benches
 	@cargo run --quiet --locked --release $(STATIC) --package benches -- $(BENCH)
 

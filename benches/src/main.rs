@@ -8,6 +8,7 @@ mod comparison;
 mod config;
 mod converge;
 mod facts;
+mod messaging;
 mod process;
 mod statistics;
 mod store;
@@ -29,21 +30,26 @@ const COMPARISONS: &[(&str, Make)] = &[
     ("facts", facts::comparisons),
 ];
 
+/// The one that is no comparison of processes.
+const MESSAGING: &str = "messaging";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.first().map(String::as_str) {
         Some(process::ONCE) => process::run_once(&arguments[1..]),
+        Some(messaging::SERVE) => messaging::serve(Path::new(arguments.get(1).map_or("", String::as_str))),
         _ => run(&arguments),
     };
     terminal::finish(result, false)
 }
 
 fn run(names: &[String]) -> anyhow::Result<()> {
-    if let Some(unknown) = names
+    let known: Vec<&str> = COMPARISONS
         .iter()
-        .find(|name| !COMPARISONS.iter().any(|(known, _)| known == name))
-    {
-        let known: Vec<&str> = COMPARISONS.iter().map(|(name, _)| *name).collect();
+        .map(|(name, _)| *name)
+        .chain([MESSAGING])
+        .collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         bail!(
             "there is no comparison `{unknown}`; there is {}",
             known.join(", ")
@@ -65,6 +71,17 @@ fn run(names: &[String]) -> anyhow::Result<()> {
                     .collect::<Vec<_>>(),
             );
         }
+    }
+    if names.is_empty() || names.iter().any(|wanted| wanted == MESSAGING) {
+        let folder = tempfile::tempdir().context("cannot make a scratch folder")?;
+        let figures = messaging::run(folder.path())?;
+        terminal::out(format_args!("{}\n", figures.text))?;
+        missed.extend(
+            figures
+                .missed
+                .into_iter()
+                .map(|goal| format!("{MESSAGING}: {goal}")),
+        );
     }
     if missed.is_empty() {
         Ok(())

@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "reference",
         &[
+            "converge",
             "cycle_server",
             "cyclecloud",
             "durable",
@@ -50,7 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("testkit", &[]),
     ("it", &[]),
-    ("benches", &["durable", "terminal"]),
+    ("benches", &["broker", "durable", "terminal", "testkit"]),
     ("xtask", &["converge", "durable", "ruby", "terminal"]),
 ];
 

@@ -203,8 +203,14 @@ async fn app(
     let amqp = match (amqp, &settings.messages) {
         (Some(door), _) => Amqp {
             // Where both listen on everything, the host of the URL is right for both.
-            host: (!door.address.ip().is_unspecified()).then(|| door.address.ip().to_string()),
-            port: door.address.port(),
+            host: match &settings.amqp_url {
+                Some((host, _)) => Some(host.clone()),
+                None => (!door.address.ip().is_unspecified()).then(|| door.address.ip().to_string()),
+            },
+            port: settings
+                .amqp_url
+                .as_ref()
+                .map_or(door.address.port(), |(_, port)| *port),
             tls: door.tls.is_some(),
             vhost: "/".to_owned(),
             ca: None,

@@ -33,6 +33,7 @@ struct Fragment {
     http: Option<String>,
     amqp: Option<String>,
     url: Option<String>,
+    amqp_url: Option<String>,
     heartbeat_seconds: Option<u64>,
     log: Option<String>,
     #[serde(default)]
@@ -87,6 +88,8 @@ pub struct Settings {
     pub amqp: SocketAddr,
     /// How nodes and people reach the HTTP address, when that is not what it looks like from here.
     pub url: Option<String>,
+    /// How nodes reach the AMQP listener, when that is not what it looks like from here: host and port.
+    pub amqp_url: Option<(String, u16)>,
     /// Time between two heartbeats of a node.
     pub heartbeat: Duration,
     /// What is logged, in the syntax of `RUST_LOG`.
@@ -262,6 +265,7 @@ impl Fragment {
             http: address("http", http)?,
             amqp: address("amqp", amqp)?,
             url: self.url.map(|url| url.trim_end_matches('/').to_owned()),
+            amqp_url: self.amqp_url.as_deref().map(messages::place).transpose()?,
             heartbeat: Duration::from_secs(heartbeat),
             // `lapin` logs each lost connection many times; our session says it once, with the cause.
             log: self.log.unwrap_or_else(|| "info,lapin=off".to_owned()),
@@ -380,6 +384,7 @@ mod tests {
             "default_locker = \"none\"",
             "[lockers.local]\nurl = \"az://a/b\"",
             "[lockers.x]",
+            "amqp_url = \"host:5672\"",
             "[messages]\nurl = \"http://x\"",
             "[messages]\nurl = \"amqp://a:b@example.com\"",
             "[messages]\nnode_url = \"amqps://example.com\"",

@@ -462,6 +462,10 @@ impl Post for FakePost {
         answer
     }
 
+    fn catch_up(&self) -> BoxFuture<'_, Result<(), PostError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
     fn follow(
         &self,
         _: Vec<String>,

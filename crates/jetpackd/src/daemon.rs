@@ -15,12 +15,12 @@ use node::home::Home;
 use node::host;
 use node::identity::Machine;
 use node::lock::{Lock, LockError};
-use protocol::{CommandKind, Heartbeat, NodeConfiguration};
+use protocol::{CommandKind, Heartbeat, NodeConfiguration, Transport};
 use terminal::ResultExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::converge::Converger;
@@ -35,6 +35,12 @@ const RECONNECT: Backoff = Backoff {
     initial: Duration::from_secs(1),
     max: Duration::from_secs(30),
 };
+/// How old a node's secret becomes.
+const SECRET_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Time between two tries to replace it, when the server is away.
+const ROTATION_RETRY: Duration = Duration::from_secs(60);
+/// The shortest life of a secret.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 /// A server that names no interval, or an absurd one.
 const LEAST_HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -93,6 +99,33 @@ impl Signals {
     }
 }
 
+/// Starts a session as the node that the membership proves.
+fn connect(
+    membership: &Membership,
+    configuration: &NodeConfiguration,
+    transport: Transport,
+    outbox: &Outbox,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(Session, CancellationToken)> {
+    let options = Options {
+        api: membership.api(&configuration.node_id)?,
+        target: membership.target(configuration)?,
+        transport,
+        heartbeat: Duration::from_secs(configuration.heartbeat_seconds).max(LEAST_HEARTBEAT),
+        sender: link::join::sender_of(configuration),
+        outbox: outbox.clone(),
+        backoff: RECONNECT,
+        clock: Arc::clone(clock),
+        beat: Box::new(|| Heartbeat {
+            version: node::version(),
+            hostname: host::short_hostname(),
+            ipv4: host::first_ipv4().map(|address| address.to_string()),
+        }),
+    };
+    let stop = CancellationToken::new();
+    Ok((session::start(options, stop.clone()), stop))
+}
+
 /// A daemon that knows which node it serves.
 struct Daemon<'a> {
     home: &'a Home,
@@ -101,6 +134,9 @@ struct Daemon<'a> {
     status: &'a Status,
     configuration: NodeConfiguration,
     membership: Membership,
+    transport: Transport,
+    /// How old the secret becomes.
+    lifetime: Duration,
     outbox: Outbox,
     session: Session,
     session_stop: CancellationToken,
@@ -125,24 +161,10 @@ impl<'a> Daemon<'a> {
             configuration.node_id,
             configuration.cluster_name
         );
+        let transport = settings.transport.unwrap_or(configuration.transport);
+        let lifetime = settings.identity.secret_lifetime.unwrap_or(SECRET_LIFETIME);
         let outbox = Outbox::new(home.outbox());
-        let options = Options {
-            api: membership.api(&configuration.node_id)?,
-            target: membership.target(&configuration)?,
-            transport: settings.transport.unwrap_or(configuration.transport),
-            heartbeat: Duration::from_secs(configuration.heartbeat_seconds).max(LEAST_HEARTBEAT),
-            sender: link::join::sender_of(&configuration),
-            outbox: outbox.clone(),
-            backoff: RECONNECT,
-            clock: Arc::clone(clock),
-            beat: Box::new(|| Heartbeat {
-                version: node::version(),
-                hostname: host::short_hostname(),
-                ipv4: host::first_ipv4().map(|address| address.to_string()),
-            }),
-        };
-        let session_stop = CancellationToken::new();
-        let session = session::start(options, session_stop.clone());
+        let (session, session_stop) = connect(&membership, &configuration, transport, &outbox, clock)?;
         status.joined(session.handle.clone());
         Ok(Self {
             home,
@@ -151,10 +173,60 @@ impl<'a> Daemon<'a> {
             status,
             configuration,
             membership,
+            transport,
+            lifetime,
             outbox,
             session,
             session_stop,
         })
+    }
+
+    /// When the secret is to be replaced, from now on.
+    fn rotation_due(&self) -> Duration {
+        if self.membership.identity.next.is_some() {
+            // An earlier daemon was cut off while it told the server.
+            return Duration::ZERO;
+        }
+        let age = self
+            .membership
+            .identity
+            .since
+            .map(|since| self.clock.now().duration_since(since));
+        let age = age.map_or(self.lifetime, |age| age.unsigned_abs());
+        self.lifetime.saturating_sub(age)
+    }
+
+    /// Replaces the secret, and goes on with a session under the new one; what was not confirmed is sent again there. How long until
+    /// the next time.
+    async fn rotate(&mut self) -> anyhow::Result<Duration> {
+        let node_id = self.configuration.node_id.clone();
+        let clock = self.clock.as_ref();
+        let rotated = self.membership.rotate(self.home, self.machine, clock, &node_id);
+        if let Err(error) = rotated.await {
+            tracing::warn!(
+                "the secret of this node cannot be replaced: {}",
+                terminal::chain(&error)
+            );
+            return Ok(ROTATION_RETRY);
+        }
+        if let Err(error) = write_node_json(self.home, &self.membership, &self.configuration).await {
+            // The old one holds until the next converge writes it.
+            tracing::warn!("node.json keeps the old secret: {}", terminal::chain(&error));
+        }
+        // One session at a time sends, or the order would be lost.
+        self.session_stop.cancel();
+        // It has reported its own end.
+        let _ = (&mut self.session.task).await;
+        (self.session, self.session_stop) = connect(
+            &self.membership,
+            &self.configuration,
+            self.transport,
+            &self.outbox,
+            self.clock,
+        )?;
+        self.status.joined(self.session.handle.clone());
+        tracing::info!("the secret of this node was replaced");
+        Ok(self.rotation_due().max(SHORTEST_LIFETIME))
     }
 
     async fn run(mut self, signals: &mut Signals) -> anyhow::Result<()> {
@@ -174,8 +246,10 @@ impl<'a> Daemon<'a> {
         };
         let work = tokio::spawn(converger.run());
         let mut users: Option<Refresh> = None;
+        let mut rotation = Instant::now() + self.rotation_due();
         loop {
             tokio::select! {
+                () = sleep_until(rotation) => rotation = Instant::now() + self.rotate().await?,
                 () = due(users.as_ref()) => {
                     if let Some(refresh) = users.take() {
                         users = self.fetch_users(refresh).await;
@@ -359,7 +433,7 @@ impl Refresh {
 /// Waits until the list is to be fetched; for ever when none is.
 async fn due(refresh: Option<&Refresh>) {
     match refresh {
-        Some(refresh) => tokio::time::sleep_until(refresh.at).await,
+        Some(refresh) => sleep_until(refresh.at).await,
         None => std::future::pending().await,
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
-use protocol::{Envelope, IssueUpload, Messages, NodeConfiguration};
+use protocol::{Envelope, IssueUpload, Messages, NewSecret, NodeConfiguration};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -186,6 +186,21 @@ impl ServerApi {
     pub async fn post_messages(&self, messages: Vec<Envelope>) -> Result<(), Error> {
         let body = Messages { messages };
         self.call(Method::POST, &["clusterlink", "messages"], |request| {
+            request.json(&body)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Tells the server the secret that this node is to be known by. May be repeated.
+    ///
+    /// # Errors
+    /// [`Error::Away`] when a later try may succeed; the server may know the secret by then.
+    pub async fn renew_secret(&self, next: &SecretString) -> Result<(), Error> {
+        let body = NewSecret {
+            secret: next.expose_secret().to_owned(),
+        };
+        self.call(Method::POST, &["clusterlink", "secret"], |request| {
             request.json(&body)
         })
         .await?;

@@ -164,6 +164,40 @@ impl Membership {
         Ok(ServerApi::new(&self.url, self.ca.as_deref(), credential)?)
     }
 
+    /// Replaces the node's secret: it is written down, told to the server, and only then used. Wherever this is cut off, the next
+    /// call goes on, and the server takes both for an hour.
+    ///
+    /// # Errors
+    /// When the server is away or a file cannot be written; the old secret holds then.
+    pub async fn rotate(
+        &mut self,
+        home: &Home,
+        machine: &Machine,
+        clock: &dyn Clock,
+        node_id: &str,
+    ) -> Result<(), Error> {
+        let missing = || Error::NotInitialized {
+            missing: format!("no identity in `{}`", home.identity().display()),
+        };
+        let (identity, next) = Identity::prepare_next(home, machine, clock)?.ok_or_else(missing)?;
+        self.identity = identity;
+        match self.api(node_id)?.renew_secret(&next).await {
+            // An earlier call was cut off so long ago that the old one holds no more.
+            Err(https::Error::Unauthorised { .. }) => {
+                let mut with_next = self.clone();
+                with_next.identity.secret = next.clone();
+                with_next.api(node_id)?.renew_secret(&next).await?;
+            }
+            result => result?,
+        }
+        self.identity = Identity::adopt_next(home, machine, clock)?.ok_or_else(missing)?;
+        // Others read the credential from `config/connection.json`.
+        if let Some(configuration) = self.last_known(home)? {
+            self.keep(home, clock, &configuration)?;
+        }
+        Ok(())
+    }
+
     /// The AMQP listener for this node, if the server has one.
     ///
     /// # Errors

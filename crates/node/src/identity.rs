@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use durable::Recovered;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -83,6 +84,10 @@ pub struct Identity {
     pub machine: Machine,
     /// What the node proves itself with. It is made here and bound to the node by the server.
     pub secret: SecretString,
+    /// The secret that is to follow, while the server is being told.
+    pub next: Option<SecretString>,
+    /// When the secret was made; unknown for one of an older version.
+    pub since: Option<Timestamp>,
     /// The id under which the node asked for its configuration.
     pub userdata: Option<String>,
 }
@@ -92,6 +97,10 @@ struct Stored {
     version: u32,
     machine: Machine,
     secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     userdata: Option<String>,
 }
@@ -136,6 +145,8 @@ impl Identity {
                 identity: Some(Self {
                     machine: stored.machine,
                     secret: stored.secret.into(),
+                    next: stored.next.map(SecretString::from),
+                    since: stored.since,
                     userdata: stored.userdata,
                 }),
                 warning: None,
@@ -154,9 +165,7 @@ impl Identity {
         userdata: &str,
         clock: &dyn Clock,
     ) -> Result<(Self, Option<String>), IdentityError> {
-        let wait = Deadline::after(clock, Duration::from_secs(10));
-        let lock = home.run().join("identity.lock");
-        let _lock = Lock::wait(&lock, "making the identity", clock, &wait)?;
+        let _lock = lock(home, clock)?;
         let Loaded { identity, warning } = Self::load(home, machine)?;
         let identity = match identity {
             Some(found) if found.userdata.as_deref() == Some(userdata) => return Ok((found, warning)),
@@ -167,11 +176,59 @@ impl Identity {
             None => Self {
                 machine: machine.clone(),
                 secret: random::secret()?,
+                next: None,
+                since: Some(clock.now()),
                 userdata: Some(userdata.to_owned()),
             },
         };
         identity.save(home)?;
         Ok((identity, warning))
+    }
+
+    /// The identity with a secret that is to follow its own: made now, or by a run that was cut off. None when there is no identity.
+    ///
+    /// # Errors
+    /// As [`Identity::ensure`].
+    pub fn prepare_next(
+        home: &Home,
+        machine: &Machine,
+        clock: &dyn Clock,
+    ) -> Result<Option<(Self, SecretString)>, IdentityError> {
+        let _lock = lock(home, clock)?;
+        let Some(mut identity) = Self::load(home, machine)?.identity else {
+            return Ok(None);
+        };
+        let next = match &identity.next {
+            Some(next) => next.clone(),
+            None => {
+                let next = random::secret()?;
+                identity.next = Some(next.clone());
+                identity.save(home)?;
+                next
+            }
+        };
+        Ok(Some((identity, next)))
+    }
+
+    /// Goes over to the secret that was prepared, which the server knows by now.
+    ///
+    /// # Errors
+    /// As [`Identity::ensure`].
+    pub fn adopt_next(
+        home: &Home,
+        machine: &Machine,
+        clock: &dyn Clock,
+    ) -> Result<Option<Self>, IdentityError> {
+        let _lock = lock(home, clock)?;
+        let Some(mut identity) = Self::load(home, machine)?.identity else {
+            return Ok(None);
+        };
+        if let Some(next) = identity.next.take() {
+            identity.secret = next;
+            identity.since = Some(clock.now());
+            identity.save(home)?;
+        }
+        Ok(Some(identity))
     }
 
     /// Writes the identity, for the node's own user only.
@@ -183,10 +240,19 @@ impl Identity {
             version: VERSION,
             machine: self.machine.clone(),
             secret: self.secret.expose_secret().to_owned(),
+            next: self.next.as_ref().map(|next| next.expose_secret().to_owned()),
+            since: self.since,
             userdata: self.userdata.clone(),
         };
         durable::write_json(&home.identity(), 0o600, &stored)
     }
+}
+
+/// One at a time changes the identity.
+fn lock(home: &Home, clock: &dyn Clock) -> Result<Lock, IdentityError> {
+    let wait = Deadline::after(clock, Duration::from_secs(10));
+    let path = home.run().join("identity.lock");
+    Ok(Lock::wait(&path, "making the identity", clock, &wait)?)
 }
 
 #[cfg(test)]
@@ -230,6 +296,35 @@ mod tests {
                 .iter()
                 .all(|s| s.expose_secret() == secrets[0].expose_secret())
         );
+    }
+
+    #[test]
+    fn a_prepared_secret_stays_until_it_is_adopted() {
+        let (_folder, home) = home();
+        let machine = Machine::named("m1");
+        let (first, _) = Identity::ensure(&home, &machine, "u", &SystemClock).unwrap();
+        let prepare = || {
+            Identity::prepare_next(&home, &machine, &SystemClock)
+                .unwrap()
+                .unwrap()
+        };
+        let (prepared, next) = prepare();
+        assert_eq!(prepared.secret.expose_secret(), first.secret.expose_secret());
+        assert_eq!(
+            prepare().1.expose_secret(),
+            next.expose_secret(),
+            "also after a crash"
+        );
+        let adopt = || {
+            Identity::adopt_next(&home, &machine, &SystemClock)
+                .unwrap()
+                .unwrap()
+        };
+        for _ in 0..2 {
+            let adopted = adopt();
+            assert_eq!(adopted.secret.expose_secret(), next.expose_secret());
+            assert!(adopted.next.is_none());
+        }
     }
 
     #[test]

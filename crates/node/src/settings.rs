@@ -72,6 +72,8 @@ pub struct IdentitySettings {
     pub instance_id: Option<String>,
     /// `cluster_session_id`.
     pub cluster_session_id: Option<String>,
+    /// `secret_lifetime`: how old the node's secret becomes before it is replaced. None: 30 days.
+    pub secret_lifetime: Option<Duration>,
 }
 
 /// `[converge]`.
@@ -231,6 +233,9 @@ impl Settings {
             ("identity", "node_name") => self.identity.node_name = text(),
             ("identity", "instance_id") => self.identity.instance_id = text(),
             ("identity", "cluster_session_id") => self.identity.cluster_session_id = text(),
+            ("identity", "secret_lifetime") => {
+                self.identity.secret_lifetime = Some(duration(entry, wrong)?);
+            }
             ("converge", "retry_initial") => converge.retry.initial = duration(entry, wrong)?,
             ("converge", "retry_max") => converge.retry.max = duration(entry, wrong)?,
             ("converge", "script_timeout") => converge.script_timeout = duration(entry, wrong)?,

@@ -15,6 +15,7 @@ mod ids;
 mod message;
 mod report;
 pub mod rest;
+mod secret;
 mod tail;
 pub mod topology;
 mod tree;
@@ -32,5 +33,6 @@ pub use report::{
     AUTOSCALE_EXPIRATION, Autoscale, Condition, ConditionStatus, Custom, CustomError, DEFAULT_ARRAY,
     IssueUpload, Properties, STANDARD_REQUEST_SET, TestFailure, TestReport,
 };
+pub use secret::NewSecret;
 pub use tail::PassingMessage;
 pub use tree::{lookup, merge, set_dotted};

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use terminal::ResultExt;
 
 use crate::programs::{programs, tree};
-use crate::{man, markdown};
+use crate::{man, markdown, resources};
 
 /// The folders of the pages. Whatever else is in them is no page any more.
 const FOLDERS: [&str; 2] = [MAN, MARKDOWN];
@@ -29,6 +29,7 @@ pub(crate) fn pages() -> Pages {
             pages.insert(Path::new(MAN).join(name), text);
         }
     }
+    pages.insert(Path::new(MARKDOWN).join("resources.md"), resources::page().into());
     pages
 }
 

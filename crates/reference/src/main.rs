@@ -1,4 +1,5 @@
-//! The reference pages of the programs - man pages and markdown - made from the definitions of their command lines.
+//! The reference pages - man pages and markdown - of the programs, made from the definitions of their command lines, and
+//! of the resources of recipes, made from their catalogue.
 //!
 //! `cargo xtask generate` writes them, `cargo xtask generate --check` tells which are not up to date. The crate is on
 //! its own because it needs all four programs, which other chores should not wait for.
@@ -7,6 +8,7 @@ mod files;
 mod man;
 mod markdown;
 mod programs;
+mod resources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! A server with its folder, its tools and its nodes.
 
 use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
@@ -23,6 +24,8 @@ pub struct Site {
     server: Option<Child>,
     http: String,
     amqp: String,
+    /// Addresses of HTTP and AMQP, when others are told other ones.
+    listens: Option<[SocketAddr; 2]>,
 }
 
 /// A node of provider `process`, seen from outside.
@@ -85,6 +88,7 @@ impl Site {
             server: None,
             http: String::new(),
             amqp: String::new(),
+            listens: None,
         };
         Program::new("cycle_server")
             .args(["init".as_ref(), site.server_folder().as_os_str()])
@@ -112,6 +116,33 @@ impl Site {
     #[track_caller]
     pub fn start(&mut self) {
         self.start_with_home(None);
+    }
+
+    /// [`Site::start`] of a site whose settings tell others to come to other addresses: of a proxy.
+    ///
+    /// # Panics
+    /// As [`Site::start`].
+    #[track_caller]
+    pub fn start_at_free_ports(&mut self) {
+        // Held together, so that they differ.
+        let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [http, amqp] = held.map(|listener| listener.local_addr().unwrap());
+        self.http = format!("http://{http}");
+        self.amqp = format!("amqp://{amqp}");
+        self.listens = Some([http, amqp]);
+        self.start();
+    }
+
+    /// Where the server really listens for HTTP.
+    #[track_caller]
+    pub fn http_address(&self) -> SocketAddr {
+        self.listens.expect("the site is behind a proxy")[0]
+    }
+
+    /// Where the server really listens for AMQP.
+    #[track_caller]
+    pub fn amqp_address(&self) -> SocketAddr {
+        self.listens.expect("the site is behind a proxy")[1]
     }
 
     /// [`Site::start`] by somebody whose shell has this `CYCLECLOUD_HOME`.
@@ -157,8 +188,11 @@ impl Site {
                 Err(read_log())
             }
         });
-        self.http = state["http"].as_str().unwrap().trim_end_matches('/').to_owned();
-        self.amqp = state["amqp"].as_str().unwrap().trim_end_matches('/').to_owned();
+        // A site behind a proxy is not where it says.
+        if self.listens.is_none() {
+            self.http = state["http"].as_str().unwrap().trim_end_matches('/').to_owned();
+            self.amqp = state["amqp"].as_str().unwrap().trim_end_matches('/').to_owned();
+        }
     }
 
     /// Stops the server as its administrator would, and with it its nodes.

@@ -91,12 +91,12 @@ impl<'a> Act<'a> {
         Ok(())
     }
 
-    /// Whether contents and commands are kept out of the report.
+    /// Whether contents and commands are kept out of the report. What programs say about users is needed to find a
+    /// fault, and never holds their passwords.
     pub(crate) fn is_sensitive(&self) -> bool {
+        let mut secrets = self.kind.properties.iter().filter(|property| property.sensitive);
         self.flag("sensitive")
-            || self.kind.properties.iter().any(|property| {
-                property.sensitive && property.name != "password" && self.set(property.name).is_some()
-            })
+            || (self.kind.name != "user" && secrets.any(|property| self.set(property.name).is_some()))
     }
 
     /// The value that the recipe set.

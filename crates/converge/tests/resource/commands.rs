@@ -182,10 +182,44 @@ fn a_missing_interpreter_is_named() {
     let scratch = Scratch::new();
     let request = Request::new("script", "x")
         .with("code", "")
-        .with("interpreter", "no-such-program");
+        .with("interpreter", "no-such-program")
+        // Folders that one may not look into would make it another error.
+        .with("environment", json!({ "PATH": "/usr/bin:/bin" }));
     let error = scratch.run(&request).unwrap_err();
     assert_eq!(
         error.to_string(),
         "script[x] action run: `no-such-program` does not exist"
+    );
+}
+
+#[test]
+fn powershell_needs_powershell() {
+    let scratch = Scratch::new();
+    let request = Request::new("powershell_script", "x").with("code", "1");
+    assert!(scratch.runner(true).run(&request).unwrap().updated);
+    if let Err(error) = scratch.run(&request) {
+        assert_eq!(
+            error.cause.exception(),
+            "Chef::Exceptions::UnsupportedPlatform",
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_ends_its_command() {
+    let scratch = Scratch::new();
+    let runner = scratch.runner(false);
+    runner.options().stop.request();
+    let error = runner.run(&execute("sleep 1000")).unwrap_err();
+    assert!(
+        matches!(
+            error.cause,
+            Cause::Failed {
+                ended: Ended::Stopped,
+                ..
+            }
+        ),
+        "{error}"
     );
 }

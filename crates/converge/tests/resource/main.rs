@@ -6,6 +6,7 @@
     reason = "what cannot be set up is a failed test"
 )]
 
+mod access;
 mod anything;
 mod archives;
 mod commands;

@@ -72,6 +72,11 @@ fn a_repository_of_yum() {
          baseurl=https://a.example\n  https://b.example\nenabled=1\ngpgcheck=1\ngpgkey=https://a.example/key\n\
          sslverify=0\nmodule_hotfixes=1\n"
     );
+    let secret = request.clone().with("password", "secret");
+    assert_eq!(
+        scratch.law(&secret).diff.unwrap(),
+        "(suppressed sensitive resource)"
+    );
     let error = scratch.run(&Request::new("yum_repository", "x")).unwrap_err();
     assert_eq!(error.property.as_deref(), Some("baseurl"), "{error}");
     scratch.law(&Request::new("yum_repository", "vendor").action("remove"));

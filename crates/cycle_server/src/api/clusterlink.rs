@@ -6,18 +6,21 @@ use axum::extract::{Path, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use protocol::{Envelope, Messages, NodeConfiguration};
+use jiff::SignedDuration;
+use protocol::{Envelope, Messages, NewSecret, NodeConfiguration};
 use serde_json::{Value, json};
 
 use super::ApiError;
 use super::body::JsonBody;
 use super::configuration::{ConfigurationError, node_configuration};
 use crate::app::{App, SharedApp};
-use crate::auth::{NodeIdentity, hash_secret, is_secret, secret_matches};
+use crate::auth::{NodeIdentity, hash_secret, is_secret, is_secret_of};
 use crate::inbox::{Post, Publication};
 use crate::lifecycle::{digest, users_of};
 use crate::store::{Incoming, Node, StoreError, TargetState, Userdata};
 
+/// How long a secret holds that was replaced.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// Most messages of one call.
 const MAX_MESSAGES: usize = 10_000;
 
@@ -54,11 +57,7 @@ pub(super) async fn userdata(
             Userdata::Unknown | Userdata::Ended => return Err(gone()),
         },
     };
-    if !node
-        .claim
-        .as_deref()
-        .is_some_and(|claim| secret_matches(secret, claim))
-    {
+    if !is_secret_of(&node, secret, app.clock.now()) {
         return Err(ApiError::conflict(format!(
             "the userdata id `{id}` is used by another node"
         )));
@@ -72,6 +71,45 @@ pub(super) async fn userdata(
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, reason)
     })?;
     Ok(Json(node_configuration(&app, &node).await?))
+}
+
+/// `POST /clusterlink/secret` (ours): the secret by which the node is to be known. The old one holds for another hour: whoever has
+/// read it from the node's files still works.
+pub(super) async fn secret(
+    State(app): State<SharedApp>,
+    Extension(courier): Extension<Arc<dyn Post>>,
+    identity: NodeIdentity,
+    JsonBody(body): JsonBody<NewSecret>,
+) -> Result<StatusCode, ApiError> {
+    if !is_secret(&body.secret) {
+        return Err(ApiError::bad_request("the secret is not 64 hexadecimal digits"));
+    }
+    let hash = hash_secret(&body.secret);
+    let now = app.clock.now();
+    let until = now.checked_add(OVERLAP).unwrap_or(now);
+    let edited = app
+        .store
+        .edit_node(&identity.node().id, now, move |node, _| {
+            if node.claim.as_ref() != Some(&hash) {
+                node.previous_claim = node.claim.replace(hash).map(|old| (old, until));
+            }
+            node.clone()
+        })
+        .await?;
+    let node = edited.ok_or_else(|| ApiError::not_found("the node is gone"))?;
+    courier.admit(&node, &body.secret).await.map_err(|error| {
+        let reason = format!(
+            "the message broker does not take the secret: {}",
+            terminal::chain(&error)
+        );
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+    })?;
+    tracing::info!(
+        cluster = node.cluster,
+        node = node.name,
+        "the secret of a node was replaced"
+    );
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Binds the secret. The users are looked up before: those that the answer names are the same or newer ones.
@@ -98,6 +136,13 @@ pub(super) async fn messages(
     for envelope in &mut body.messages {
         publish(courier.as_ref(), node_id, envelope).await?;
     }
+    courier.catch_up().await.map_err(|error| {
+        let reason = format!(
+            "what the node said before is not stored yet: {}",
+            terminal::chain(&error)
+        );
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+    })?;
     let batch = body.messages.into_iter().map(|envelope| Incoming {
         node_id: node_id.clone(),
         envelope,

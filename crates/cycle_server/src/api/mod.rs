@@ -51,6 +51,7 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
     };
     let pages = web::pages(pages).layer(axum::middleware::from_fn_with_state(app.clone(), only_accounts));
     let userdata = get(clusterlink::userdata).layer(Extension(courier.clone()));
+    let secret = post(clusterlink::secret).layer(Extension(courier.clone()));
     let passing = get(messages::stream).layer(Extension(courier.clone()));
     let messages = post(clusterlink::messages).layer(Extension(courier));
     Router::new()
@@ -92,6 +93,7 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
         .route("/cloud/actions/retry/{name}", post(clusters::retry))
         .route("/clusterlink/userdata/{id}", userdata)
         .route("/clusterlink/messages", messages)
+        .route("/clusterlink/secret", secret)
         .route("/lockers", get(lockers::all))
         .route("/lockers/{locker}/", get(lockers::list))
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -71,7 +71,7 @@ impl FromRequestParts<SharedApp> for Identity {
     async fn from_request_parts(parts: &mut Parts, app: &SharedApp) -> Result<Self, ApiError> {
         let (user, password) = basic(parts).ok_or_else(ApiError::no_credential)?;
         if is_node_id(&user) {
-            let node = app.auth.node(&user, &password).await?;
+            let node = app.auth.node(&user, &password, app.clock.now()).await?;
             let node = node.map(Box::new).ok_or_else(ApiError::wrong_credential)?;
             return Ok(Self::Node(NodeIdentity { node }));
         }

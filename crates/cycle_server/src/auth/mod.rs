@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -119,13 +120,9 @@ impl Auth {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn node(&self, id: &str, secret: &str) -> Result<Option<Node>, StoreError> {
+    pub async fn node(&self, id: &str, secret: &str, now: Timestamp) -> Result<Option<Node>, StoreError> {
         let found = self.store.node(id).await?;
-        let found = found.filter(|node| {
-            node.claim
-                .as_deref()
-                .is_some_and(|claim| secret_matches(secret, claim))
-        });
+        let found = found.filter(|node| is_secret_of(node, secret, now));
         if found.is_none() {
             tokio::time::sleep(REFUSAL_DELAY).await;
         }
@@ -175,6 +172,13 @@ impl Auth {
             remembered.insert(digest, entry);
         }
     }
+}
+
+/// Whether a node may show this secret: its own, or for a while the one before it.
+pub fn is_secret_of(node: &Node, secret: &str, now: Timestamp) -> bool {
+    let before = node.previous_claim.as_ref().filter(|(_, until)| now < *until);
+    let claims = node.claim.iter().chain(before.map(|(claim, _)| claim));
+    claims.into_iter().any(|claim| secret_matches(secret, claim))
 }
 
 #[cfg(test)]

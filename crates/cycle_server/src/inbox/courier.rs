@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use lapin::BasicProperties;
 use protocol::{Command, PassingMessage};
 use tokio::sync::{mpsc, oneshot};
 
+use super::barrier::Barriers;
 use super::custom::Publication;
 use super::rabbitmq::{Management, ManagementError};
 use super::session::Endpoint;
@@ -17,6 +20,10 @@ use crate::store::Node;
 
 /// Orders that wait for the connection; more make their callers wait.
 const QUEUE: usize = 256;
+/// How long the inbox of our own broker may need to be read up to now.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same of a RabbitMQ, which may be away.
+const SHORT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A command or a queue that could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +40,9 @@ pub enum PostError {
     /// The accounts of RabbitMQ cannot be changed.
     #[error(transparent)]
     Accounts(#[from] ManagementError),
+    /// The inbox is long, and is being read.
+    #[error("the inbox is not read up to now yet")]
+    Behind,
     /// No queue took the command.
     #[error("node `{0}` has no command queue")]
     NoQueue(String),
@@ -48,6 +58,12 @@ pub trait Post: fmt::Debug + Send + Sync {
 
     /// Publishes for a node that cannot itself. It is on the broker's disk when this returns, if any queue takes it.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<(), PostError>>;
+
+    /// Returns when everything that nodes have said over AMQP so far is stored.
+    ///
+    /// # Errors
+    /// [`PostError::Behind`] when that takes too long, and [`PostError::Away`]: what is stored now may come before it.
+    fn catch_up(&self) -> BoxFuture<'_, Result<(), PostError>>;
 
     /// Hears every message whose routing key matches one of `keys`, from now on.
     fn follow(&self, keys: Vec<String>) -> BoxFuture<'_, Result<mpsc::Receiver<PassingMessage>, PostError>>;
@@ -66,6 +82,8 @@ pub(super) enum Order {
     Send(String, Box<Command>),
     Publish(Box<Publication>),
     Close(String),
+    /// Send this marker through the inbox.
+    Mark(Box<BasicProperties>),
 }
 
 /// An order and who waits for it.
@@ -78,6 +96,7 @@ pub struct Courier {
     accounts: Accounts,
     endpoint: Endpoint,
     clock: SharedClock,
+    barriers: Barriers,
 }
 
 /// Who keeps the accounts of the broker.
@@ -93,13 +112,15 @@ impl Courier {
     /// A courier and the other end, for [`super::run`].
     pub fn new(accounts: Accounts, endpoint: Endpoint, clock: SharedClock) -> (Self, Orders) {
         let (orders, receiver) = mpsc::channel(QUEUE);
+        let barriers = Barriers::default();
         let courier = Self {
             orders,
             accounts,
             endpoint,
             clock,
+            barriers: barriers.clone(),
         };
-        (courier, Orders(receiver))
+        (courier, Orders(receiver, barriers))
     }
 
     async fn order(&self, order: Order) -> Result<(), PostError> {
@@ -112,7 +133,7 @@ impl Courier {
 
 /// The orders of a [`Courier`].
 #[derive(Debug)]
-pub struct Orders(pub(super) mpsc::Receiver<Ordered>);
+pub struct Orders(pub(super) mpsc::Receiver<Ordered>, pub(super) Barriers);
 
 impl Post for Courier {
     fn open<'a>(&'a self, node_id: &'a str) -> BoxFuture<'a, Result<(), PostError>> {
@@ -126,6 +147,28 @@ impl Post for Courier {
 
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<(), PostError>> {
         self.order(Order::Publish(Box::new(publication))).boxed()
+    }
+
+    fn catch_up(&self) -> BoxFuture<'_, Result<(), PostError>> {
+        async move {
+            let (marker, reached) = self.barriers.raise();
+            let caught_up = async {
+                self.order(Order::Mark(Box::new(marker))).await?;
+                reached.await.map_err(|_| PostError::Away)
+            };
+            let patience = match self.accounts {
+                Accounts::Own(_) => PATIENCE,
+                Accounts::RabbitMq(_) => SHORT_PATIENCE,
+            };
+            match tokio::time::timeout(patience, caught_up).await {
+                Ok(Ok(())) => Ok(()),
+                // A RabbitMQ may be away for long, and HTTPS is there for that; our own broker is back in a moment.
+                _ if matches!(self.accounts, Accounts::RabbitMq(_)) => Ok(()),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(PostError::Behind),
+            }
+        }
+        .boxed()
     }
 
     fn follow(&self, keys: Vec<String>) -> BoxFuture<'_, Result<mpsc::Receiver<PassingMessage>, PostError>> {

@@ -35,7 +35,13 @@ impl Gate {
             tracing::error!(error = terminal::chain(error), user, "cannot check a login")
         };
         if is_node_id(user) {
-            let node = self.app.auth.node(user, password).await.inspect_err(log).ok()?;
+            let node = self
+                .app
+                .auth
+                .node(user, password, self.app.clock.now())
+                .await
+                .inspect_err(log)
+                .ok()?;
             return node.map(|node| of_node(&node));
         }
         let account = self

@@ -6,10 +6,11 @@ use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use lapin::{Channel, Consumer};
 use protocol::Envelope;
 
+use super::barrier::Barriers;
 use super::session::SessionError;
 use crate::app::App;
 use crate::auth::is_node_id;
-use crate::store::Incoming;
+use crate::store::{Incoming, Received};
 
 /// Most messages of one transaction.
 const BATCH: usize = 200;
@@ -19,6 +20,7 @@ pub(super) async fn consume(
     app: &App,
     channel: &Channel,
     mut consumer: Consumer,
+    barriers: &Barriers,
 ) -> Result<(), SessionError> {
     while let Some(first) = consumer.next().await {
         let mut deliveries = vec![first?];
@@ -28,15 +30,26 @@ pub(super) async fn consume(
         {
             deliveries.push(next?);
         }
-        store(app, channel, &deliveries).await?;
+        store(app, channel, &deliveries, barriers).await?;
     }
     Ok(())
 }
 
-async fn store(app: &App, channel: &Channel, deliveries: &[Delivery]) -> Result<(), SessionError> {
+async fn store(
+    app: &App,
+    channel: &Channel,
+    deliveries: &[Delivery],
+    barriers: &Barriers,
+) -> Result<(), SessionError> {
     let mut batch = Vec::new();
     let mut last = None;
+    let mut reached = Vec::new();
     for delivery in deliveries {
+        if let Some(marker) = Barriers::marker(delivery) {
+            reached.push(marker);
+            last = Some(delivery.delivery_tag);
+            continue;
+        }
         match read(delivery) {
             Ok(message) => {
                 batch.push(message);
@@ -56,7 +69,13 @@ async fn store(app: &App, channel: &Channel, deliveries: &[Delivery]) -> Result<
     let Some(last) = last else {
         return Ok(());
     };
-    let received = app.receive(batch).await?;
+    let received = match batch.is_empty() {
+        true => Received::default(),
+        false => app.receive(batch).await?,
+    };
+    for marker in reached {
+        barriers.reached(marker);
+    }
     if received.orphaned > 0 {
         tracing::debug!(
             count = received.orphaned,

@@ -5,6 +5,7 @@
 //! published. The module must not know what messages mean: it hands
 //! them to [`App::receive`](crate::app::App::receive).
 
+mod barrier;
 mod courier;
 mod custom;
 mod gate;

@@ -15,6 +15,7 @@ use protocol::topology;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
+use super::barrier::Barriers;
 use super::courier::{Order, Ordered, Orders, PostError};
 use super::custom::Publication;
 use super::gate::SERVER;
@@ -115,11 +116,11 @@ pub(super) enum SessionError {
 /// Keeps a session until the server stops: declares the topology, reads the inbox, carries out orders. `ready`
 /// turns true at the first session.
 pub async fn run(app: SharedApp, endpoint: Endpoint, orders: Orders, ready: Arc<watch::Sender<bool>>) {
-    let mut orders = orders.0;
+    let Orders(mut orders, barriers) = orders;
     let mut pause = FIRST_PAUSE;
     loop {
         let started = tokio::time::Instant::now();
-        let ended = session(&app, &endpoint, &mut orders, &ready).await;
+        let ended = session(&app, &endpoint, &mut orders, &barriers, &ready).await;
         if app.stopping.is_cancelled() {
             return;
         }
@@ -153,6 +154,7 @@ async fn session(
     app: &SharedApp,
     endpoint: &Endpoint,
     orders: &mut tokio::sync::mpsc::Receiver<Ordered>,
+    barriers: &Barriers,
     ready: &watch::Sender<bool>,
 ) -> Result<(), SessionError> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, async {
@@ -186,7 +188,7 @@ async fn session(
         .await?;
     ready.send_replace(true);
     let ended = tokio::select! {
-        ended = incoming::consume(app, &inbox, consumer) => ended.and(Err(SessionError::Cancelled)),
+        ended = incoming::consume(app, &inbox, consumer, barriers) => ended.and(Err(SessionError::Cancelled)),
         ended = carry_out(&outbox, orders) => ended,
         // What is not acknowledged stays in the inbox for the next server.
         () = app.stopping.cancelled() => Ok(()),
@@ -276,6 +278,7 @@ async fn carry_out(
             Order::Close(node) => close(channel, &node).await.map_err(PostError::Refused),
             Order::Send(node, command) => send(channel, &node, &command).await,
             Order::Publish(publication) => publish(channel, *publication).await,
+            Order::Mark(marker) => mark(channel, *marker).await,
         };
         let is_lost = matches!(&result, Err(PostError::Refused(_)));
         // Whoever asked may have gone away.
@@ -293,6 +296,19 @@ async fn close(channel: &Channel, node_id: &str) -> lapin::Result<()> {
     let name = ShortString::from(topology::command_queue(node_id));
     channel.queue_delete(name, QueueDeleteOptions::default()).await?;
     Ok(())
+}
+
+/// Sends a marker to the end of the inbox. It need not survive anything.
+async fn mark(channel: &Channel, marker: BasicProperties) -> Result<(), PostError> {
+    let sent = channel.basic_publish(
+        "".into(),
+        topology::INBOX_QUEUE.into(),
+        BasicPublishOptions::default(),
+        &[],
+        marker,
+    );
+    // Its return says more than a confirmation.
+    sent.await.map(drop).map_err(PostError::Refused)
 }
 
 /// Not mandatory: if nobody has bound a queue, the message has done its duty.

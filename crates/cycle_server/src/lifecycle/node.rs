@@ -57,6 +57,7 @@ pub(super) fn new_node(place: Place<'_>, attributes: Map<String, Value>, now: Ti
         session_id: None,
         userdata_id: None,
         claim: None,
+        previous_claim: None,
         instance_id: None,
         hostname: None,
         private_ip: None,
@@ -200,6 +201,7 @@ fn forget_machine(node: &mut Node) {
     node.machine_message = None;
     node.unreachable = false;
     node.claim = None;
+    node.previous_claim = None;
     node.users = None;
     node.instance_id = None;
     node.hostname = None;

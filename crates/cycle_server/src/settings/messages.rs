@@ -103,6 +103,16 @@ fn host(uri: &AMQPUri) -> String {
     }
 }
 
+/// Host and port of `amqp_url`. Whether there is TLS follows from the address that is listened on.
+pub(super) fn place(url: &str) -> Result<(String, u16), SettingsError> {
+    let uri: AMQPUri = url.parse().map_err(|_| SettingsError::Value {
+        key: "amqp_url",
+        value: url.to_owned(),
+        problem: "a URL like `amqps://host:5671` is expected",
+    })?;
+    Ok((uri.authority.host, uri.authority.port))
+}
+
 /// The error never repeats the URL, which may hold a password.
 fn parse(key: &'static str, url: &str) -> Result<AMQPUri, SettingsError> {
     let uri: AMQPUri = url.parse().map_err(|_| SettingsError::Value {

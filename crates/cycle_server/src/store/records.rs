@@ -241,6 +241,9 @@ pub struct Node {
     /// SHA-256 of the secret of the machine that holds the userdata id, in hex.
     #[serde(default)]
     pub claim: Option<String>,
+    /// The one before it, and until when it holds.
+    #[serde(default)]
+    pub previous_claim: Option<(String, Timestamp)>,
     /// The machine, in its provider's terms.
     #[serde(default)]
     pub instance_id: Option<String>,

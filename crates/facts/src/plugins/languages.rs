@@ -93,6 +93,13 @@ fn collect(machine: &Machine, facts: &mut Map<String, Value>) {
             languages.insert((*language).to_owned(), answer);
         }
     }
+    if let Some(Value::Object(erlang)) = languages.get_mut("erlang")
+        && let Some(emulator) = programs::say(machine, "erl", &["+V"])
+            .as_deref()
+            .and_then(answers::erlang_emulator)
+    {
+        erlang.extend(emulator);
+    }
     let mut haskell = json!({});
     for tool in HASKELL {
         if let Some(answer) = programs::say(machine, tool, &["--version"])

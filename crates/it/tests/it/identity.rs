@@ -4,7 +4,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::Value;
-use testkit::{Node, Program, Project, Site, request};
+use testkit::{Node, Program, Project, Site, kill_hard, request, wait_for};
 
 const TWO_NODES: &str =
     "[cluster demo]\n[[node defaults]]\n[[[cluster-init tools:default]]]\n[[node one]]\n[[node two]]\n";
@@ -175,4 +175,58 @@ async fn the_listener_keeps_nodes_apart() {
         .map(|_| ())
         .expect_err("a node configures nothing");
     tokio::task::spawn_blocking(move || drop(site)).await.unwrap();
+}
+
+#[test]
+fn a_secret_is_replaced_again_and_again_and_no_message_is_lost() {
+    const ROTATIONS: usize = 3;
+    let site = Site::new();
+    site.start_cluster("demo", "[cluster demo]\n[[node head]]\n");
+    site.wait_status("demo", "head", "Ready");
+    let head = site.node("demo", "head");
+    let secret = || secret(&head);
+    let id = site.records("demo")[0]["NodeId"].as_str().unwrap().to_owned();
+    let first = secret();
+    let settings = head.read("config/jetpack.ini");
+    let changed = settings.replacen("[identity]\n", "[identity]\nsecret_lifetime = 1s\n", 1);
+    assert_ne!(settings, changed);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a scratch file of a test need not survive a power cut"
+    )]
+    std::fs::write(head.home.join("config/jetpack.ini"), changed).unwrap();
+    kill_hard(head.daemon());
+    let (mut seen, mut said) = (vec![first.clone()], 0);
+    wait_for("the secret to be replaced", || {
+        // In between the daemon is killed, too: what it has begun the next one ends.
+        if said == 5 {
+            kill_hard(head.daemon());
+        }
+        head.jetpack(&["log", &format!("number {said}"), "-p", "low"])
+            .success();
+        said += 1;
+        let now = secret();
+        if !seen.contains(&now) {
+            seen.push(now);
+        }
+        if seen.len() > ROTATIONS {
+            Ok(())
+        } else {
+            Err(seen.len().to_string())
+        }
+    });
+    site.wait_event("demo", &format!("number {}", said - 1));
+    let events = site.events("demo");
+    let arrived: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event["message"].as_str()?.strip_prefix("number "))
+        .collect();
+    let expected: Vec<String> = (0..said).map(|number| number.to_string()).collect();
+    assert_eq!(arrived, expected, "each once, in order");
+    let status = |secret: &str| {
+        let url = format!("{}/lockers/local/?list=projects/x", site.url());
+        testkit::get(&url, &id, secret).status
+    };
+    assert_eq!(status(&first), 401, "the first one was replaced twice since");
+    assert_ne!(status(&secret()), 401);
 }

@@ -13,6 +13,7 @@ mod crashes;
 mod downloads;
 mod elastic;
 mod failures;
+mod faults;
 mod identity;
 mod messages;
 mod node_data;

@@ -119,6 +119,11 @@ fn while_the_rabbitmq_is_away_nodes_speak_over_https_and_the_server_says_what_is
     wait_link(&head, "connected over HTTPS");
     head.jetpack(&["log", "around the broken one"]).success();
     site.wait_event("demo", "around the broken one");
-    let log = site.log();
-    assert!(log.contains("the session with the message broker ended"), "{log}");
+    wait_for("the server to say what is wrong", || {
+        let log = site.log();
+        match log.contains("the session with the message broker ended") {
+            true => Ok(()),
+            false => Err(log),
+        }
+    });
 }

@@ -130,6 +130,18 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    /// What the run has written is on the disk when it ends, however it ends.
+    fn drop(&mut self) {
+        if let Err(error) = self.runner.flush() {
+            tracing::error!(
+                error = node::trace::chain(&error),
+                "what recipes wrote may not survive a power cut"
+            );
+        }
+    }
+}
+
 impl Door for Host {
     fn call(&mut self, request: &[u8]) -> Vec<u8> {
         let (json, bytes) = match request.iter().position(|byte| *byte == 0) {

@@ -66,7 +66,6 @@ pub(super) const CRON_D: Definition = Definition {
             Property::string("home"),
             Property::string("shell"),
             Property::string("comment"),
-            Property::string("cookbook"),
             Property::hash("environment"),
             Property::hash("time_out"),
             Property::id("random_delay"),

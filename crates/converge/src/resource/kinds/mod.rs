@@ -1,5 +1,7 @@
 //! The kinds, one file for each family.
 
+mod access;
+mod alternatives;
 mod archive;
 mod ark;
 mod cron;
@@ -9,6 +11,7 @@ mod execute;
 mod file;
 mod git;
 mod group;
+mod hosts;
 mod line;
 mod link;
 mod log;
@@ -37,6 +40,10 @@ pub(crate) struct Definition {
 
 /// All of them.
 pub(crate) const ALL: &[&Definition] = &[
+    &access::CRON_ACCESS,
+    &access::SUDO,
+    &access::USER_ULIMIT,
+    &alternatives::ALTERNATIVES,
     &archive::ARCHIVE_FILE,
     &ark::ARK,
     &cron::CRON,
@@ -59,6 +66,8 @@ pub(crate) const ALL: &[&Definition] = &[
     &file::TEMPLATE,
     &git::GIT,
     &group::GROUP,
+    &hosts::HOSTSFILE_ENTRY,
+    &hosts::SSH_KNOWN_HOSTS_ENTRY,
     &line::ADD_TO_LIST,
     &line::APPEND_IF_NO_LINE,
     &line::DELETE_FROM_LIST,
@@ -89,6 +98,7 @@ pub(crate) const ALL: &[&Definition] = &[
     &route::ROUTE,
     &service::SERVICE,
     &signals::BREAKPOINT,
+    &signals::CHEF_SLEEP,
     &signals::NOTIFY_GROUP,
     &signals::OHAI,
     &signals::REBOOT,

@@ -22,6 +22,7 @@ pub(super) const MOUNT: Definition = Definition {
             Property::string("device_type")
                 .or(Default::String("device"))
                 .one_of(&["device", "label", "uuid"]),
+            // For other systems than Linux.
             Property::string("fsck_device").or(Default::String("-")),
             Property::string("fstype").or(Default::String("auto")),
             Property::list("options").or(Default::String("defaults")),

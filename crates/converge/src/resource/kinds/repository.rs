@@ -173,6 +173,9 @@ fn key(
     name: &str,
     personal: Option<&(String, String)>,
 ) -> Result<Option<String>, Failure> {
+    if act.text("key_proxy").is_some_and(|proxy| proxy != "false") {
+        act.warn("`key_proxy` is not used: keys come through the proxy that the environment names");
+    }
     let mut keys = match act.value("key") {
         Some(Value::Bool(_)) => Vec::new(),
         _ => act.list("key"),

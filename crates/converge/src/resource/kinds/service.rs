@@ -30,6 +30,7 @@ pub(super) const SERVICE: Definition = Definition {
             Property::string("init_command"),
             Property::new("supports", &[Type::Hash, Type::Array]).or(Default::EmptyHash),
             Property::new("options", &[Type::String, Type::Array]),
+            // For init systems that are gone.
             Property::new("priority", &[Type::Integer, Type::String, Type::Hash]),
             Property::new("run_levels", &[Type::Array]),
             Property::integer("timeout").or(Default::Integer(900)),
@@ -143,6 +144,10 @@ impl Service {
 
     fn systemctl(&self, act: &Act<'_>, verb: &str) -> Result<Output, Failure> {
         let mut words = vec!["systemctl", "--no-pager", "--no-ask-password"];
+        let machine = act.text("user").map(|user| format!("--machine={user}@"));
+        if let Some(machine) = &machine {
+            words.extend(["--user", machine]);
+        }
         let options = act.list("options");
         words.extend(options.iter().map(String::as_str));
         words.extend([verb, &self.name]);
@@ -211,16 +216,19 @@ impl Service {
 
     /// A property that systemd has of the unit; empty when there is no such unit.
     fn state(&self, act: &Act<'_>, property: &str) -> Result<String, Failure> {
-        let property = format!("--property={property}");
-        let words = [
-            "systemctl",
-            "show",
-            "--no-pager",
-            "--value",
-            &property,
-            &self.name,
-        ];
-        Ok(act.call(&words)?.trim().to_owned())
+        let asked = format!("--property={property}");
+        let mut words = vec!["systemctl", "show", "--no-pager", &asked];
+        let machine = act.text("user").map(|user| format!("--machine={user}@"));
+        if let Some(machine) = &machine {
+            words.extend(["--user", machine]);
+        }
+        words.push(&self.name);
+        let text = act.call(&words)?;
+        // Old releases cannot leave out the name.
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(property)?.strip_prefix('='));
+        Ok(value.unwrap_or_default().trim().to_owned())
     }
 
     fn enable(&self, act: &mut Act<'_>, what: &str, wanted: bool) -> Result<(), Failure> {

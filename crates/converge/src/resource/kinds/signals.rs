@@ -1,4 +1,4 @@
-//! Resources that tell rather than do: `notify_group`, `ohai`, `reboot`, `ruby_block`, `breakpoint`.
+//! Resources that tell rather than do: `notify_group`, `ohai`, `reboot`, `ruby_block`, `breakpoint`; and `chef_sleep`.
 
 use serde_json::json;
 
@@ -103,4 +103,26 @@ pub(super) const BREAKPOINT: Definition = Definition {
         &[],
     ),
     run: |_| Ok(()),
+};
+
+/// Waits, for what has no better sign of its being ready.
+pub(super) const CHEF_SLEEP: Definition = Definition {
+    kind: Kind::new(
+        "chef_sleep",
+        &[Provides::everywhere("chef_sleep")],
+        &["sleep"],
+        &[Property::id("seconds").or(Default::Name)],
+    )
+    .repeats(),
+    run: |act| {
+        let seconds = act
+            .number("seconds")?
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        let seconds = seconds.ok_or_else(|| Failure::invalid("seconds", "it must be a number of seconds"))?;
+        if act.will(format!("sleep {seconds} seconds")) {
+            let program = act.program("sleep").arg(seconds.to_string());
+            act.finish(program, &format!("sleep {seconds}"))?.ok()?;
+        }
+        Ok(())
+    },
 };

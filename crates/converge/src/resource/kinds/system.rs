@@ -196,11 +196,16 @@ fn hostname(act: &mut Act<'_>) -> Result<(), Failure> {
             .machine
             .read("/proc/sys/kernel/hostname")
             .is_some_and(|now| now.trim() == name);
+    let differs = has.as_deref() != Some(&name) || !is_named;
     if act.machine.is_live() && act.machine.exists("/run/systemd/system") && act.has("hostnamectl") {
-        if (has.as_deref() != Some(&name) || !is_named) && act.will(format!("set hostname to {name}")) {
-            act.call(&["hostnamectl", "set-hostname", "--static", "--transient", &name])?;
+        if !differs || !act.will(format!("set hostname to {name}")) {
+            return Ok(());
         }
-        return Ok(());
+        let words = ["hostnamectl", "set-hostname", "--static", "--transient", &name];
+        if act.ask(&words)?.success() {
+            return Ok(());
+        }
+        // Without D-Bus it has nobody to ask; what it does can be done without it.
     }
     if has.as_deref() != Some(&name) {
         bring(act, &file, Content::Bytes(text.as_bytes()), OPEN)?;

@@ -1,5 +1,7 @@
 //! `user`.
 
+use jiff::Timestamp;
+
 use super::Definition;
 use crate::resource::act::Act;
 use crate::resource::catalogue::{Kind, Property, Provides};
@@ -107,12 +109,20 @@ fn wanted(act: &mut Act<'_>, now: Option<&Account>) -> Result<Wanted, Failure> {
     want("-s", "shell", act.text("shell"), get(|now| now.shell.clone()));
     want("-u", "uid", act.text("uid"), get(|now| now.uid.to_string()));
     want("-g", "gid", gid, get(|now| now.gid.to_string()));
-    if now.is_none() {
-        want("-e", "expire_date", act.text("expire_date"), None);
-        want("-f", "inactive", act.text("inactive"), None);
-    }
+    let aging = |number: usize| {
+        now.and_then(|now| shadow(act, &now.name, number))
+            .unwrap_or_default()
+    };
+    let known = |text: String| now.map(|_| text);
+    want(
+        "-e",
+        "expire_date",
+        act.text("expire_date"),
+        known(date(&aging(EXPIRES))),
+    );
+    want("-f", "inactive", act.text("inactive"), known(aging(INACTIVE)));
     if let Some(password) = act.text("password") {
-        let is = now.and_then(|now| shadow(act, &now.name));
+        let is = now.and_then(|now| shadow(act, &now.name, HASH));
         if is.as_ref() != Some(&password) {
             if now.is_some() {
                 wanted.changes.push("change password".to_owned());
@@ -123,14 +133,26 @@ fn wanted(act: &mut Act<'_>, now: Option<&Account>) -> Result<Wanted, Failure> {
     Ok(wanted)
 }
 
-/// The hash of the password, as shadow(5) has it.
-fn shadow(act: &Act<'_>, name: &str) -> Option<String> {
+/// Fields of shadow(5) behind the name, by their number.
+const HASH: usize = 0;
+const INACTIVE: usize = 5;
+const EXPIRES: usize = 6;
+
+fn shadow(act: &Act<'_>, name: &str, field: usize) -> Option<String> {
     let text = act.machine.read("/etc/shadow")?;
     let mut fields = text
         .lines()
         .map(|line| line.split(':'))
         .find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))?;
-    fields.next().map(str::to_owned)
+    fields.nth(field).map(str::to_owned)
+}
+
+/// Days since 1970 as a date; empty for none.
+fn date(days: &str) -> String {
+    let day = days.parse::<i64>().ok().and_then(|days| days.checked_mul(86_400));
+    let time = day.and_then(|second| Timestamp::from_second(second).ok());
+    time.map(|time| time.strftime("%Y-%m-%d").to_string())
+        .unwrap_or_default()
 }
 
 fn create(act: &mut Act<'_>, name: &str) -> Result<(), Failure> {
@@ -188,7 +210,7 @@ fn call(act: &Act<'_>, words: &[String]) -> Result<(), Failure> {
 }
 
 fn lock(act: &mut Act<'_>, name: &str, wanted: bool) -> Result<(), Failure> {
-    let is_locked = shadow(act, name).is_some_and(|hash| hash.starts_with('!'));
+    let is_locked = shadow(act, name, HASH).is_some_and(|hash| hash.starts_with('!'));
     let verb = if wanted { "lock" } else { "unlock" };
     if is_locked != wanted && act.will(format!("{verb} user {name}")) {
         act.call(&["usermod", if wanted { "-L" } else { "-U" }, name])?;

@@ -49,7 +49,6 @@ pub(super) const YUM_REPOSITORY: Definition = Definition {
             Property::string("proxy"),
             Property::string("proxy_password").sensitive(),
             Property::string("proxy_username"),
-            Property::string("source"),
             Property::string("sslcacert"),
             Property::string("sslclientcert"),
             Property::string("sslclientkey"),
@@ -82,8 +81,6 @@ pub(super) const ZYPPER_REPOSITORY: Definition = Definition {
             Property::boolean("refresh_cache", true),
             Property::integer("priority").or(Default::Integer(99)),
             Property::string("path"),
-            Property::string("source"),
-            Property::string("cookbook"),
             Property::string("mode").or(Default::String("0644")),
         ],
     ),
@@ -196,7 +193,9 @@ fn yum_repository(act: &mut Act<'_>) -> Result<(), Failure> {
     bring(act, &path, Content::Bytes(text.as_bytes()), security)?;
     let useful = act.report.updated && !act.options.dry_run && act.machine.is_live();
     if useful && act.flag("enabled") && act.flag("make_cache") {
-        clean(act, &id)?;
+        if act.flag("clean_metadata") {
+            clean(act, &id)?;
+        }
         make_cache(act, &id)?;
     }
     Ok(())

@@ -29,6 +29,7 @@ const ROUTES: &[(&str, &str, Expected)] = &[
     ("GET", "/cloud/clusters/demo", ACCOUNTS),
     ("POST", "/cloud/actions/retry/demo", ACCOUNTS),
     ("POST", "/clusterlink/messages", NODES),
+    ("POST", "/clusterlink/secret", NODES),
     ("GET", "/lockers", ACCOUNTS),
     ("GET", "/lockers/local/?list=projects/tools", BOTH),
     ("GET", "/lockers/local/projects/tools/x", BOTH),

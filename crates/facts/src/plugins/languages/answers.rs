@@ -156,6 +156,16 @@ pub(super) fn erlang(text: &str) -> Option<Value> {
     Some(json!({"version": version, "erts_version": runtime, "nif_version": native}))
 }
 
+/// `Erlang (SMP,ASYNC_THREADS) (BEAM) emulator version 13.1.5`
+pub(super) fn erlang_emulator(text: &str) -> Option<Map<String, Value>> {
+    let mut parts = text.split(['(', ')']);
+    let options: Vec<&str> = parts.nth(1)?.split(',').collect();
+    let mut told = Map::new();
+    told.insert("emulator".to_owned(), parts.nth(1)?.into());
+    told.insert("options".to_owned(), options.into());
+    Some(told)
+}
+
 /// A line `Elixir 1.14.0 (compiled with Erlang/OTP 24)`
 pub(super) fn elixir(text: &str) -> Option<Value> {
     let version = text
@@ -210,6 +220,12 @@ mod tests {
 
     #[test]
     fn interpreters_are_understood() {
+        assert_eq!(
+            Value::from(
+                erlang_emulator("Erlang (SMP,ASYNC_THREADS) (BEAM) emulator version 13.1.5\n").unwrap()
+            ),
+            json!({"options": ["SMP", "ASYNC_THREADS"], "emulator": "BEAM"})
+        );
         assert_eq!(
             python("3.11.7 (main, May  9 2026, 07:35:25) [GCC 12.2.0]\n").unwrap(),
             json!({"version": "3.11.7", "builddate": "May 9 2026, 07:35:25"})

@@ -122,8 +122,14 @@ fn make(act: &mut Act<'_>, device: &str, fstype: &str) -> Result<(), Failure> {
         }
         _ => {}
     }
-    // None of these writes over a file system that is there.
-    act.call(&[&program, device]).map(drop)
+    // None of these writes over a file system that is mounted, and there is none of another kind: that was looked at.
+    // Old releases of mkfs.ext4 ask about every disk without partitions, and nobody answers.
+    let words = if fstype.starts_with("ext") {
+        vec![program.as_str(), "-F", "-q", device]
+    } else {
+        vec![program.as_str(), device]
+    };
+    act.call(&words).map(drop)
 }
 
 /// The device that was made of another one, by the kernel's names: `md127` of `sdc`.

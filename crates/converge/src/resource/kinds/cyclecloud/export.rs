@@ -44,6 +44,9 @@ fn run(act: &mut Act<'_>) -> Result<(), Failure> {
             format!("exports of the type `{kind}` are not supported"),
         ));
     }
+    if section.wants_samba() {
+        act.warn("Samba is not served (`samba.enabled`), only NFS");
+    }
     let path = section.text("export_path").filter(|path| path.starts_with('/'));
     let path = path.ok_or_else(|| Failure::invalid("configuration", "it has no absolute `export_path`"))?;
     let line = line(&section, &path)?;

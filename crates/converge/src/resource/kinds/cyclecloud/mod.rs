@@ -51,6 +51,12 @@ impl Section {
         parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
+    /// Whether `samba.enabled` is set.
+    pub(super) fn wants_samba(&self) -> bool {
+        let inner = self.0.get("samba").and_then(Value::as_object).cloned();
+        Self(inner.unwrap_or_default()).flag("enabled", false)
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| !value.is_null())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::PoisonError;
 use std::time::SystemTime;
@@ -100,16 +101,27 @@ pub(super) fn is_held(act: &Act<'_>, name: &str) -> Result<bool, Failure> {
     look(act, |cache| cache.held.contains(name))
 }
 
-/// Answers the questions of a package before it asks them.
+/// Answers the questions of a package before it asks them, from a file of this machine or one that was rendered.
 pub(super) fn preseed(act: &Act<'_>) -> Result<(), Failure> {
     let Some(file) = act.text("response_file") else {
         return Ok(());
     };
-    if !file.starts_with('/') {
-        let why = format!("`{file}` is no path of a file on this machine");
-        return Err(Failure::invalid("response_file", why));
-    }
-    act.call(&["debconf-set-selections", &file]).map(drop)
+    let mut rendered =
+        tempfile::NamedTempFile::new().map_err(Cause::io("write in", &std::env::temp_dir()))?;
+    let path = match &act.request.body {
+        Some(bytes) => {
+            rendered
+                .write_all(bytes)
+                .map_err(Cause::io("write", rendered.path()))?;
+            rendered.path().display().to_string()
+        }
+        None if file.starts_with('/') => file,
+        None => {
+            let why = format!("`{file}` is no path of a file on this machine");
+            return Err(Failure::invalid("response_file", why));
+        }
+    };
+    act.call(&["debconf-set-selections", &path]).map(drop)
 }
 
 /// `dpkg`: packages that are files.

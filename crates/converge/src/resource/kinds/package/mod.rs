@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::Definition;
 use super::execute::split;
 use crate::resource::act::{Act, text_of};
-use crate::resource::catalogue::{Default as Value_, Kind, Property, Provides, Required};
+use crate::resource::catalogue::{Default as Value_, Kind, Property, Provides, Required, Type};
 use crate::resource::error::{Cause, Failure};
 
 pub(crate) use dpkg::Cache;
@@ -42,6 +42,9 @@ macro_rules! package_properties {
             Property::boolean("allow_downgrade", true),
             Property::string("response_file"),
             Property::hash("response_file_variables"),
+            Property::hash("environment"),
+            // What `response_file` renders to, if it is a template of a cookbook.
+            Property::string("response_content").internal(),
             $($own),*
         ]
     };
@@ -58,11 +61,11 @@ pub(super) const APT_PACKAGE: Definition = Definition {
         package_properties![
             Property::string("default_release"),
             Property::boolean("overwrite_config_files", false),
+            // Names are never patterns here.
             Property::boolean("anchor_package_regex", false),
-            Property::new("flush_cache", &[]),
-            Property::list("environment"),
         ],
-    ),
+    )
+    .body("response_content"),
     run: |act| {
         let is_file = act.text("source").is_some_and(|source| source.ends_with(".deb"));
         if is_file {
@@ -79,7 +82,8 @@ pub(super) const DPKG_PACKAGE: Definition = Definition {
         &[Provides::everywhere("dpkg_package")],
         ACTIONS,
         package_properties![],
-    ),
+    )
+    .body("response_content"),
     run: |act| run(act, &dpkg::Dpkg),
 };
 
@@ -96,7 +100,7 @@ pub(super) const DNF_PACKAGE: Definition = Definition {
             Provides::on("yum_package", &["rhel"]).from(8),
         ],
         ACTIONS,
-        package_properties![Property::new("flush_cache", &[]), Property::hash("environment")],
+        package_properties![Property::new("flush_cache", &[Type::Hash, Type::Array])],
     ),
     run: |act| run(act, &rpm::Rpm::new("dnf")),
 };
@@ -111,9 +115,8 @@ pub(super) const YUM_PACKAGE: Definition = Definition {
         ],
         ACTIONS,
         package_properties![
-            Property::new("flush_cache", &[]),
+            Property::new("flush_cache", &[Type::Hash, Type::Array]),
             Property::string("yum_binary"),
-            Property::hash("environment"),
         ],
     ),
     run: |act| run(act, &rpm::Rpm::new("yum")),
@@ -139,7 +142,7 @@ pub(super) const ZYPPER_PACKAGE: Definition = Definition {
         ACTIONS,
         package_properties![
             Property::boolean("gpg_check", true),
-            Property::boolean("global_options", false),
+            Property::list("global_options"),
         ],
     ),
     run: |act| run(act, &zypper::Zypper),
@@ -268,8 +271,17 @@ pub(crate) fn options(act: &Act<'_>) -> Vec<String> {
 
 /// Runs the manager with words that may be of any kind.
 pub(crate) fn call(act: &mut Act<'_>, words: &[String]) -> Result<(), Failure> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let output = act.ask_for(&words, limit(act)?)?;
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| Failure::missing("package_name"))?;
+    let mut command = act.program(program).time_limit(limit(act)?);
+    for argument in arguments {
+        command = command.arg(argument);
+    }
+    for (name, value) in act.pairs("environment") {
+        command = command.env(name, value);
+    }
+    let output = act.finish(command, &words.join(" "))?;
     // Whatever came of it, what was known of installed packages is old now.
     let mut cache = act.shared.packages.lock().unwrap_or_else(PoisonError::into_inner);
     *cache = Cache::default();
@@ -296,8 +308,13 @@ fn wanted(act: &Act<'_>) -> Result<Vec<Wanted>, Failure> {
         );
         return Err(Failure::invalid("version", why));
     }
+    let architectures = act.list("arch");
+    let separator = match act.kind.name {
+        "apt_package" | "dpkg_package" => ':',
+        _ => '.',
+    };
     let mut packages: Vec<Wanted> = Vec::new();
-    for (number, name) in names.into_iter().enumerate() {
+    for (number, mut name) in names.into_iter().enumerate() {
         let version = versions
             .get(number)
             .cloned()
@@ -308,6 +325,13 @@ fn wanted(act: &Act<'_>) -> Result<Vec<Wanted>, Failure> {
                 "package_name",
                 format!("`{name}` is no name of a package"),
             ));
+        }
+        // One architecture for all, or one for each.
+        if let Some(architecture) = architectures
+            .get(number)
+            .or(architectures.first().filter(|_| architectures.len() == 1))
+        {
+            name = format!("{name}{separator}{architecture}");
         }
         let package = Wanted { name, version };
         if !packages.contains(&package) {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::{Manager, Wanted, call, options};
 use crate::resource::act::Act;
 use crate::resource::error::{Cause, Failure};
@@ -52,6 +54,13 @@ impl Rpm {
     }
 
     fn manager(&self, act: &Act<'_>) -> String {
+        let own = act
+            .kind
+            .property("yum_binary")
+            .and_then(|_| act.text("yum_binary"));
+        if let Some(program) = own.filter(|_| self.program == "yum") {
+            return program;
+        }
         // On new releases yum is a link to dnf, on some not even that.
         match self.program {
             "yum" if !act.has("yum") && act.has("dnf") => "dnf".to_owned(),
@@ -66,6 +75,20 @@ impl Rpm {
         verb: &str,
         more: impl IntoIterator<Item = String>,
     ) -> Result<(), Failure> {
+        let flush = act
+            .kind
+            .property("flush_cache")
+            .and_then(|_| act.value("flush_cache"));
+        let flushes = match flush {
+            Some(Value::Object(map)) => map.get("before") == Some(&Value::Bool(true)),
+            Some(Value::Array(list)) => list.iter().any(|when| when == "before"),
+            _ => false,
+        };
+        if flushes {
+            let clean = ["-q", "clean", "expire-cache"].map(str::to_owned);
+            let words: Vec<String> = std::iter::once(self.manager(act)).chain(clean).collect();
+            call(act, &words)?;
+        }
         let mut words = vec![self.manager(act), "-y".to_owned()];
         words.extend(options(act));
         words.push(verb.to_owned());

@@ -13,6 +13,7 @@ impl Zypper {
         if !act.flag("gpg_check") {
             words.push("--no-gpg-checks".to_owned());
         }
+        words.extend(act.list("global_options"));
         words.extend(verb.iter().map(|word| (*word).to_owned()));
         words.extend(options(act));
         words.extend(names);
