@@ -20,7 +20,7 @@ mod with_ruby {
     use node::config::NodeData;
     use node::home::Home;
     use protocol::ConvergeFailure;
-    use recipe::{ClientLog, Engine, Limits, Plan, RecipeError, Surroundings};
+    use recipe::{ClientLog, Engine, Event, Limits, Observer, Plan, RecipeError, Summary, Surroundings};
     use serde_json::{Map, Value};
 
     /// A log of this size is put aside when the next converge begins.
@@ -37,6 +37,7 @@ mod with_ruby {
         stop: Stop,
         tee: Option<Tee>,
         engine: Mutex<Option<Arc<Engine>>>,
+        summary: Arc<Mutex<Summary>>,
     }
 
     impl Recipes {
@@ -55,6 +56,7 @@ mod with_ruby {
                 stop: stop.clone(),
                 tee,
                 engine: Mutex::new(None),
+                summary: Arc::default(),
             }
         }
 
@@ -81,11 +83,33 @@ mod with_ruby {
             }
             let log = Log::open(&self.home, self.dry_run, self.tee.clone());
             let log = ClientLog::new(log, Arc::new(SystemClock));
-            let engine = Engine::start(self.plan(wanted), self.surroundings(), Box::new(log))?;
+            let counted = Counted(Arc::clone(&self.summary));
+            let observer = Box::new((counted, log));
+            let engine = Engine::start(self.plan(wanted), self.surroundings(), observer)?;
             let engine = Arc::new(engine);
             let mut place = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
             *place = Some(Arc::clone(&engine));
             Ok(engine)
+        }
+
+        /// Says in the log of the node what the recipes have come to.
+        fn say_summary(&self) {
+            let summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+            let slowest = summary.slowest.iter().take(3).filter(|slow| slow.seconds >= 0.1);
+            let slowest: Vec<String> = slowest
+                .map(|slow| format!("{} {} {:.1} s", slow.resource, slow.action, slow.seconds))
+                .collect();
+            let slowest = if slowest.is_empty() {
+                String::new()
+            } else {
+                format!("; slowest: {}", slowest.join(", "))
+            };
+            tracing::info!(
+                "recipes: {} of {} actions changed something, {} were skipped{slowest}",
+                summary.updated,
+                summary.total,
+                summary.skipped
+            );
         }
 
         fn engine(&self) -> Option<Arc<Engine>> {
@@ -166,7 +190,9 @@ mod with_ruby {
     impl converge::Recipes for Recipes {
         async fn converge(&self, wanted: &Wanted) -> Result<(), RecipesError> {
             let engine = self.start(wanted).map_err(failed)?;
-            on_thread(engine, Engine::converge).await
+            let done = on_thread(engine, Engine::converge).await;
+            self.say_summary();
+            done
         }
 
         fn has_deferred(&self) -> bool {
@@ -229,15 +255,32 @@ mod with_ruby {
         let to = home.chef().join("unpacked").join(name.join("."));
         let _ = fs::remove_dir_all(&to);
         for zip in packed.iter().filter(|zip| zip.is_file()) {
-            let into = to.join(zip.file_stem().unwrap_or_default());
-            let opened = File::open(zip)
-                .map_err(zip::result::ZipError::from)
-                .and_then(zip::ZipArchive::new);
-            if let Err(error) = opened.and_then(|mut archive| archive.extract(&into)) {
+            if let Err(error) = unpack(zip, &to) {
                 tracing::warn!("cannot unpack `{}`: {error}", zip.display());
             }
         }
         to
+    }
+
+    /// Unpacks `NAME.zip` to the folder `NAME`; the archive holds what is in the folder, or the folder itself.
+    fn unpack(zip: &Path, to: &Path) -> zip::result::ZipResult<()> {
+        let mut archive = zip::ZipArchive::new(File::open(zip)?)?;
+        let name = zip.file_stem().unwrap_or_default();
+        let below = archive
+            .file_names()
+            .all(|entry| entry.is_ok_and(|entry| Path::new(entry.as_ref()).starts_with(name)));
+        let into = if below { to.to_owned() } else { to.join(name) };
+        archive.extract(into)
+    }
+
+    /// A summary that is read when the recipes are over.
+    struct Counted(Arc<Mutex<Summary>>);
+
+    impl Observer for Counted {
+        fn observe(&mut self, event: &Event<'_>) {
+            let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            summary.observe(event);
+        }
     }
 
     /// `logs/chef-client.log`, and whoever watches.

@@ -1,6 +1,7 @@
 //! Recipes of a project, run by `jetpack converge --project`.
 
 use std::fs;
+use std::io::Write as _;
 
 use crate::local::Project;
 
@@ -111,4 +112,23 @@ fn a_role_of_the_platform_and_cookbooks_that_projects_include_are_there() {
     let run = project.converge(&[]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.stdout.contains("\ntrue\ntrue\ndump node.json\n"), "{run:?}");
+}
+
+#[test]
+fn cookbooks_that_other_tools_have_packed_are_unpacked() {
+    for inside in ["", "site-cookbooks/"] {
+        let project = project("unused");
+        let recipe = project.folder().join(RECIPE);
+        let chef = recipe.ancestors().nth(4).unwrap().to_owned();
+        fs::remove_dir_all(chef.join("site-cookbooks")).unwrap();
+        let mut archive = zip::ZipWriter::new(fs::File::create(chef.join("site-cookbooks.zip")).unwrap());
+        let options = zip::write::SimpleFileOptions::default();
+        let name = format!("{inside}tools/recipes/default.rb");
+        archive.start_file(name, options).unwrap();
+        archive.write_all(b"puts 'from the archive'").unwrap();
+        archive.finish().unwrap();
+        let run = project.converge(&[]);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stdout.contains("from the archive\n"), "{run:?}");
+    }
 }

@@ -30,6 +30,8 @@ class Chef
       end
 
       def body = @body || (superclass.body if superclass.respond_to?(:body))
+      # The names of the properties that the host knows.
+      def host_names = @host_names ||= @kind ? @kind['properties'].to_h { |one| [one['name'].to_sym, true] } : superclass.host_names
       def kind_name = @kind ? @kind['name'] : superclass.kind_name
       def repeats? = @kind ? @kind['repeats'] : superclass.repeats?
 
@@ -80,8 +82,12 @@ class Chef
     def for_host(action)
       sent = {}
       bytes = nil
+      known = self.class.host_names
+      own = self.class.kind.nil?
       self.class.properties.each_value do |property|
-        next unless property.set?(self) || property.required || property.default.is_a?(DelayedEvaluator)
+        # Defaults of the catalogue are the host's; those of subclasses it does not know.
+        next unless property.set?(self) || property.required || property.default.is_a?(DelayedEvaluator) || (own && property.default?)
+        next unless known.key?(property.name)
 
         value = property.get(self)
         if value.nil?
@@ -104,13 +110,21 @@ class Chef
       raise Exceptions::ValidationFailed, "#{property.name} is a required property"
     end
 
+    # `provider Chef::Provider::Package::Rpm`: the kind that acts so.
+    OF_PROVIDERS = {
+      'Rpm' => 'rpm_package', 'Dpkg' => 'dpkg_package', 'Apt' => 'apt_package', 'Yum' => 'yum_package', 'Dnf' => 'dnf_package',
+      'Zypper' => 'zypper_package', 'Rubygems' => 'gem_package'
+    }.freeze
+
+    def kind_for_host = (@provider.is_a?(Class) && OF_PROVIDERS[@provider.name.to_s.split('::').last]) || self.class.kind_name
+
     # Applies an action in the host.
     def host_action(action)
       sent, bytes = for_host(action)
       sent, bytes = prepare(action, sent, bytes)
       sent[:sensitive] = true if sensitive
       name = @name.is_a?(String) ? @name : @name.to_s
-      answer, output = Jetpack.call('apply', [self.class.kind_name, name, action, sent, Runner.depth, Runner.dry_run?, declared_key,
+      answer, output = Jetpack.call('apply', [kind_for_host, name, action, sent, Runner.depth, Runner.dry_run?, declared_key,
                                       source_line, recipe_key], bytes || (self.class.body && bytes))
       answer = answer.is_a?(Array) && output.nil? ? answer[0] : answer
       @updated = true if answer['updated']

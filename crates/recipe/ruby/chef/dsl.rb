@@ -101,6 +101,7 @@ class Chef
 
         resource = klass.new(klass.name_of(name), Chef.run_context)
         resource.declared_type = type.to_sym
+        resource.name_list(name) if name.is_a?(Array)
         resource.source_line = line
         resource.enclosing_provider = self if is_a?(Provider)
         resource.cookbook_name, resource.recipe_name = jetpack_place

@@ -195,6 +195,12 @@ class Chef
       @name
     end
 
+    # `package %w[a b]`: the property that is named by the resource takes the list itself, if it takes lists.
+    def name_list(names)
+      property = self.class.properties.each_value.find(&:name_property?)
+      property.set(self, names) if property && (property.types.empty? || property.types.include?(Array))
+    end
+
     def evaluate(&block) = instance_exec(&block)
     def resource_name = self.class.resource_name || declared_type
     def recipe_key = "#{cookbook_name}::#{recipe_name}"

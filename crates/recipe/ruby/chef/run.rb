@@ -152,24 +152,35 @@ class Chef
 
       # Something else wants to act first if this one would change anything.
       def before_notices(resource, action)
-        notices = Chef.run_context.notices(resource, [:before])
-        return if notices.empty?
+        return if @pretending
 
+        notices = Chef.run_context.notices(resource, [:before])
+        return if notices.empty? || !would_update?(resource, action)
+
+        notices.each do |notice|
+          run_action(notice.resolve(resource.run_context || Chef.run_context), notice.action, resource, :before)
+        end
+      end
+
+      # Whether an action would change anything. What fails now may not fail when others have acted.
+      def would_update?(resource, action)
         pretend do
+          @pretending = true
           Jetpack.call('quiet', true)
           perform(resource, action)
+          resource.updated
+        rescue StandardError
+          true
+        ensure
+          @pretending = false
+          Jetpack.call('quiet', false)
+          resource.updated = false
         end
-        Jetpack.call('quiet', false)
-        would = resource.updated
-        resource.updated = false
-        return unless would
-
-        notices.each { |notice| run_action(notice.resolve(resource.run_context || Chef.run_context), notice.action, resource, :before) }
-      ensure
-        Jetpack.call('quiet', false) if notices&.any?
       end
 
       def notify(resource)
+        return if @pretending
+
         context = Chef.run_context
         notices = context.notices(resource, %i[immediately delayed])
         return if notices.empty?

@@ -352,3 +352,33 @@ puts 'mine'
 name 't'
 version '2.0.0'
 #< mine
+
+### before: what is notified makes what is needed
+directory('DIR/x') { action :nothing }
+file('DIR/x/a') { content 'x'; notifies :create, 'directory[DIR/x]', :before }
+#= directory[DIR/x] nothing: skipped (action :nothing)
+#= directory[DIR/x] create: updated
+#= file[DIR/x/a] create: updated
+
+### before: nothing is notified when nothing would change
+execute('before') { command 'false'; action :nothing }
+file('DIR/a') { content 'x' }
+file('DIR/a') { content 'x'; notifies :run, 'execute[before]', :before }
+#= execute[before] nothing: skipped (action :nothing)
+#= file[DIR/a] create: updated
+#= file[DIR/a] create: up to date
+
+### before: of a custom resource, whose own notices wait
+execute('before') { command 'echo before >> DIR/log'; action :nothing }
+execute('inner') { command 'echo inner >> DIR/log'; action :nothing }
+t_thing('x') { notifies :run, 'execute[before]', :before }
+#@ cookbooks/t/resources/thing.rb
+action(:run) { file('DIR/a') { notifies :run, 'execute[inner]', :immediately } }
+#> log before\ninner\n
+
+### subscribes before
+execute('before') { command 'echo x > DIR/log'; action :nothing; subscribes :run, 'file[DIR/a]', :before }
+file 'DIR/a'
+#= execute[before] nothing: skipped (action :nothing)
+#= execute[before] run: updated
+#= file[DIR/a] create: updated
