@@ -256,9 +256,9 @@ impl Engine {
         match answer {
             Answer::PutBack => self.put_back(answered.into_iter(), now),
             Answer::Drop | Answer::Reject => {
-                let leave = |engine: &mut Self, queue, run: &[Entry]| match answer {
+                let leave = |engine: &mut Self, queue, run: Vec<Entry>| match answer {
                     Answer::Reject => engine.give_up(queue, run, Reason::Rejected, now),
-                    _ => engine.removed(queue, run),
+                    _ => engine.removed(queue, &run),
                 };
                 // One record for each run of the same queue.
                 let mut run: Vec<Entry> = Vec::new();
@@ -271,14 +271,14 @@ impl Engine {
                     queue.unacked = queue.unacked.saturating_sub(1);
                     if last != Some(unacked.queue) {
                         if let Some(queue) = last.replace(unacked.queue) {
-                            leave(self, queue, &std::mem::take(&mut run));
+                            leave(self, queue, std::mem::take(&mut run));
                         }
                         touched.push(unacked.queue);
                     }
                     run.push(unacked.entry);
                 }
                 if let Some(queue) = last {
-                    leave(self, queue, &run);
+                    leave(self, queue, run);
                 }
                 for queue in touched {
                     self.pump(queue, now);

@@ -35,37 +35,49 @@ impl Reason {
 }
 
 impl Engine {
-    /// Messages leave a queue for a reason: they are dead-lettered if it says where to, and gone from it in any case.
-    pub(super) fn give_up(&mut self, queue: QueueId, entries: &[Entry], reason: Reason, now: u64) {
-        // First the new place, then the end of the old one: power may fail in between.
+    /// Messages that were taken out of a queue leave it for a reason: they are dead-lettered if it says where to. What the log does
+    /// not give to be read now goes back to its place; then [`Engine::unreadable`] is set.
+    pub(super) fn give_up(&mut self, queue: QueueId, entries: Vec<Entry>, reason: Reason, now: u64) {
+        let mut gone = Vec::with_capacity(entries.len());
         for entry in entries {
-            self.dead_letter(queue, &entry.message, reason, now);
+            // First the new place, then the end of the old one: power may fail in between.
+            if self.dead_letter(queue, &entry.message, reason, now) {
+                gone.push(entry);
+            } else if let Some(queue) = self.queues.get_mut(&queue) {
+                queue.ready.put_back(entry);
+            }
         }
-        self.removed(queue, entries);
+        self.removed(queue, &gone);
     }
 
-    /// Publishes a message of a queue to its dead letter exchange.
-    pub(super) fn dead_letter(&mut self, queue: QueueId, message: &Arc<Message>, reason: Reason, now: u64) {
+    /// Publishes a message of a queue to its dead letter exchange, if there is one; false when it cannot be read now.
+    pub(super) fn dead_letter(
+        &mut self,
+        queue: QueueId,
+        message: &Arc<Message>,
+        reason: Reason,
+        now: u64,
+    ) -> bool {
         let Some(found) = self.queues.get(&queue) else {
-            return;
+            return true;
         };
         let Some(dead) = found.options.dead_letter.clone() else {
-            return;
+            return true;
         };
         let name = Arc::clone(&found.name);
         // As with an exchange that was deleted: there is nowhere to go.
         if !dead.exchange.is_empty() && !self.exchanges.contains_key(&*dead.exchange) {
-            return;
+            return true;
         }
         let Some(body) = self.body(message) else {
-            return;
+            return false;
         };
         let Some(properties) = properties_from_bytes(&message.properties) else {
             tracing::error!(
                 queue = &*name,
                 "a message cannot be dead-lettered: its properties are not readable"
             );
-            return;
+            return true;
         };
         let headers = headers(&properties, &name, message, reason, now);
         let raw = reborn(&properties, headers.clone());
@@ -79,6 +91,7 @@ impl Engine {
             body,
         };
         self.publish_dead(publication, now);
+        true
     }
 }
 

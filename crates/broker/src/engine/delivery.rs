@@ -22,6 +22,9 @@ impl Engine {
                 None => return,
                 Some(entry) if entry.expires_at.is_some_and(|at| at <= now) => {
                     self.expire(id, now);
+                    if self.unreadable {
+                        return;
+                    }
                     continue;
                 }
                 Some(_) => {}

@@ -199,7 +199,10 @@ impl Engine {
             let Some(entry) = queue.ready.pop_front() else {
                 return;
             };
-            self.give_up(id, &[entry], Reason::Maxlen, now);
+            self.give_up(id, vec![entry], Reason::Maxlen, now);
+            if self.unreadable {
+                return;
+            }
         }
     }
 

@@ -247,7 +247,7 @@ impl Engine {
         {
             entries.extend(queue.ready.pop_front());
         }
-        self.give_up(id, &entries, Reason::Expired, now);
+        self.give_up(id, entries, Reason::Expired, now);
     }
 
     /// Messages left a queue for good.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use amq_protocol::types::FieldTable;
+use amq_protocol::types::{AMQPValue, FieldTable};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -28,13 +28,17 @@ fn engine(dir: &Path) -> Engine {
 }
 
 fn declare(engine: &mut Engine, session: SessionId, name: &str) {
+    declare_with(engine, session, name, &FieldTable::default());
+}
+
+fn declare_with(engine: &mut Engine, session: SessionId, name: &str, arguments: &FieldTable) {
     let wanted = Declaration {
         name,
         named_here: false,
         durable: true,
         exclusive: false,
         auto_delete: false,
-        arguments: &FieldTable::default(),
+        arguments,
     };
     engine.declare_queue(session, &wanted, 1000).unwrap();
 }
@@ -247,4 +251,44 @@ fn consumers_take_turns_and_windows_hold_back() {
     engine.close_session(two, 1000);
     engine.drained(one, 2 * Engine::cost(400, 2), 1000);
     assert_eq!(receivers(&mut engine), [one, one]);
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_read_stays_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut engine = engine(&log);
+    let session = engine.open_session();
+    engine.open_channel(session, 1).unwrap();
+    declare(&mut engine, session, "dead");
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-message-ttl".into(), AMQPValue::LongInt(10));
+    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
+    arguments.insert(
+        "x-dead-letter-routing-key".into(),
+        AMQPValue::LongString("dead".into()),
+    );
+    declare_with(&mut engine, session, "q", &arguments);
+    publish(&mut engine, "", "q", true, b"precious");
+    let position = engine.journal().position();
+    while engine.synced.borrow().position < position {
+        std::thread::yield_now();
+    }
+    engine.tick(1005);
+    let ready = |engine: &Engine| {
+        let mut ready = BTreeMap::new();
+        engine.each_queue(|name, count, _, _, _| {
+            ready.insert(name.to_owned(), count);
+        });
+        (ready["q"], ready["dead"])
+    };
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::rename(&log, &elsewhere).unwrap();
+    engine.tick(2000);
+    assert_eq!(ready(&engine), (1, 0), "it is in its place");
+    std::fs::rename(&elsewhere, &log).unwrap();
+    engine.tick(3000);
+    assert_eq!(ready(&engine), (0, 1));
+    let got = engine.get(session, 1, "dead", true, 3000).unwrap().unwrap();
+    assert_eq!(&*got.body, b"precious");
 }
