@@ -3,11 +3,12 @@
 use std::fs::{self, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use nix::fcntl::OFlag;
 use node::clock::{Clock, SystemClock};
+use node::rooted;
 
 /// Where programs are, beside what the environment says.
 const PROGRAM_FOLDERS: [&str; 6] = [
@@ -18,9 +19,6 @@ const PROGRAM_FOLDERS: [&str; 6] = [
     "/sbin",
     "/bin",
 ];
-
-/// How many symbolic links one path may lead through, as in the kernel.
-const MOST_LINKS: usize = 40;
 
 /// How much of a file is read. The longest is the list of all packages.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
@@ -68,32 +66,7 @@ impl Machine {
         if self.root == Path::new("/") {
             return PathBuf::from(path);
         }
-        self.root.join(self.follow(Path::new(path)))
-    }
-
-    /// The path below the root, without symbolic links: an absolute link of another machine must not lead to a file
-    /// of this one.
-    fn follow(&self, path: &Path) -> PathBuf {
-        let mut rest: Vec<PathBuf> = steps(path);
-        let mut done = PathBuf::new();
-        let mut links = 0;
-        while let Some(step) = rest.pop() {
-            if step == Path::new("..") {
-                done.pop();
-                continue;
-            }
-            match fs::read_link(self.root.join(&done).join(&step)) {
-                Ok(target) if links < MOST_LINKS => {
-                    links += 1;
-                    if target.is_absolute() {
-                        done.clear();
-                    }
-                    rest.extend(steps(&target));
-                }
-                _ => done.push(step),
-            }
-        }
-        done
+        rooted::target(&self.root, Path::new(path))
     }
 
     /// The bytes of a file, if it is too long its first ones; none when it cannot be read, or is no file: a pipe may
@@ -166,18 +139,6 @@ impl Machine {
     pub fn root(&self) -> &Path {
         &self.root
     }
-}
-
-/// The steps of a path, the first one last.
-fn steps(path: &Path) -> Vec<PathBuf> {
-    path.components()
-        .rev()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(PathBuf::from(name)),
-            Component::ParentDir => Some(PathBuf::from("..")),
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod properties;
 mod python;
 pub mod python_package;
 pub mod random;
+pub mod rooted;
 pub mod run_on_shutdown;
 pub mod sandbox;
 mod seek;

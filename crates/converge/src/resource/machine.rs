@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::{Gid, Group, Uid, User};
+use node::rooted;
 
 use super::error::Cause;
-
-/// How many symbolic links one path may lead through, as in the kernel.
-const MOST_LINKS: usize = 40;
 
 /// A machine as the files below a root.
 #[derive(Debug, Clone)]
@@ -106,17 +104,7 @@ impl Machine {
         if self.is_live() {
             return path.to_owned();
         }
-        let mut rest = steps(path);
-        let last = if rest.is_empty() {
-            None
-        } else {
-            Some(rest.remove(0))
-        };
-        let folder = self.root.join(self.follow(rest));
-        match last {
-            Some(last) => folder.join(last),
-            None => folder,
-        }
+        rooted::place(&self.root, path)
     }
 
     /// Where a path of the machine leads to when all symbolic links are followed.
@@ -125,7 +113,7 @@ impl Machine {
             let path = path.as_ref();
             return fs::canonicalize(path).unwrap_or_else(|_| follow_all(path));
         }
-        self.root.join(self.follow(steps(path.as_ref())))
+        rooted::target(&self.root, path.as_ref())
     }
 
     /// The path that those on the machine see.
@@ -134,28 +122,6 @@ impl Machine {
             Ok(below) if !self.is_live() => Path::new("/").join(below),
             _ => path.to_owned(),
         }
-    }
-
-    fn follow(&self, mut rest: Vec<PathBuf>) -> PathBuf {
-        let mut done = PathBuf::new();
-        let mut links = 0;
-        while let Some(step) = rest.pop() {
-            if step == Path::new("..") {
-                done.pop();
-                continue;
-            }
-            match fs::read_link(self.root.join(&done).join(&step)) {
-                Ok(target) if links < MOST_LINKS => {
-                    links += 1;
-                    if target.is_absolute() {
-                        done.clear();
-                    }
-                    rest.extend(steps(&target));
-                }
-                _ => done.push(step),
-            }
-        }
-        done
     }
 
     /// The text of a file; none when it cannot be read. Bytes that are not UTF-8 are replaced.
@@ -278,7 +244,7 @@ impl Machine {
 /// Follows symbolic links at the end of a path of which the last target may be missing.
 fn follow_all(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..rooted::MOST_LINKS {
         let Ok(target) = fs::read_link(&path) else { break };
         path = path.parent().unwrap_or(Path::new("/")).join(target);
     }
@@ -314,18 +280,6 @@ fn members(line: &str) -> Option<Members> {
             .map(str::to_owned)
             .collect(),
     })
-}
-
-/// The steps of a path, the first one last.
-fn steps(path: &Path) -> Vec<PathBuf> {
-    path.components()
-        .rev()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(PathBuf::from(name)),
-            Component::ParentDir => Some(PathBuf::from("..")),
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]
