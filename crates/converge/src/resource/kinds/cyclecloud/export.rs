@@ -4,7 +4,7 @@ use super::{Section, need_program};
 use crate::resource::act::Act;
 use crate::resource::catalogue::{Kind, Property, Provides};
 use crate::resource::error::{Cause, Failure};
-use crate::resource::files::{Content, Security, bring, parse_mode, remove};
+use crate::resource::files::{Content, Security, bring, remove};
 use crate::resource::kinds::{Definition, directory};
 use crate::resource::request::Request;
 
@@ -132,28 +132,9 @@ fn line(section: &Section, path: &str) -> Result<String, Failure> {
 }
 
 fn folder(act: &mut Act<'_>, section: &Section, path: &str) -> Result<(), Failure> {
-    let mode = match section.text("mode").or_else(|| section.text("permissions")) {
-        Some(text) => {
-            let mode = parse_mode(&text.as_str().into());
-            Some(mode.ok_or_else(|| Failure::invalid("configuration", format!("`{text}` is no file mode")))?)
-        }
-        None => None,
-    };
-    let uid = section
-        .text("owner")
-        .map(|owner| act.machine.uid(&owner))
-        .transpose();
-    let gid = section
-        .text("group")
-        .map(|group| act.machine.gid(&group))
-        .transpose();
-    let security = match (uid, gid) {
-        (Ok(uid), Ok(gid)) => Security { mode, uid, gid },
-        (Err(cause), _) | (_, Err(cause)) => {
-            act.assume(cause)?;
-            Security::default()
-        }
-    };
+    let security = section
+        .security(act, ["mode", "permissions"])?
+        .unwrap_or_default();
     let place = act.machine.path(path);
     directory::make(act, &place, security, true)
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::resource::act::{Act, text_of};
 use crate::resource::error::Failure;
+use crate::resource::files::{Security, parse_mode};
 use crate::resource::request::Request;
 
 /// One section of the configuration. Values that come from templates may be texts where numbers and flags are meant.
@@ -49,6 +50,33 @@ impl Section {
         let parts = values.iter().flat_map(|text| text.split(','));
         let parts = parts.map(|part| part.trim().trim_matches(['[', ']']).trim());
         parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// `owner`, `group`, and the mode under the first of these names that is there; none when whose it is to be is not known yet and a dry
+    /// run assumes it.
+    pub(super) fn security(&self, act: &mut Act<'_>, modes: [&str; 2]) -> Result<Option<Security>, Failure> {
+        let mode =
+            match modes.iter().find_map(|name| self.text(name)) {
+                Some(text) => {
+                    let mode = parse_mode(&text.as_str().into());
+                    Some(mode.ok_or_else(|| {
+                        Failure::invalid("configuration", format!("`{text}` is no file mode"))
+                    })?)
+                }
+                None => None,
+            };
+        let uid = self
+            .text("owner")
+            .map(|owner| act.machine.uid(&owner))
+            .transpose();
+        let gid = self
+            .text("group")
+            .map(|group| act.machine.gid(&group))
+            .transpose();
+        match (uid, gid) {
+            (Ok(uid), Ok(gid)) => Ok(Some(Security { mode, uid, gid })),
+            (Err(cause), _) | (_, Err(cause)) => act.assume(cause).map(|()| None),
+        }
     }
 
     /// Whether `samba.enabled` is set.

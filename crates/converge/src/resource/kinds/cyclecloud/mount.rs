@@ -6,7 +6,7 @@ use super::{Section, disks, need_program};
 use crate::resource::act::Act;
 use crate::resource::catalogue::{Kind, Property, Provides};
 use crate::resource::error::{Cause, Failure};
-use crate::resource::files::{Security, parse_mode};
+use crate::resource::files::Security;
 use crate::resource::kinds::Definition;
 use crate::resource::request::Request;
 
@@ -132,26 +132,9 @@ fn remote(act: &mut Act<'_>, section: &Section, kind: &str, point: &str) -> Resu
 
 /// The owner and mode of what is mounted.
 fn owners(act: &mut Act<'_>, section: &Section, point: &str) -> Result<(), Failure> {
-    let mode = match section.text("permissions").or_else(|| section.text("mode")) {
-        Some(text) => {
-            let mode = parse_mode(&text.as_str().into());
-            Some(mode.ok_or_else(|| Failure::invalid("configuration", format!("`{text}` is no file mode")))?)
-        }
-        None => None,
+    let Some(security) = section.security(act, ["permissions", "mode"])? else {
+        return Ok(());
     };
-    let uid = section
-        .text("owner")
-        .map(|owner| act.machine.uid(&owner))
-        .transpose();
-    let gid = section
-        .text("group")
-        .map(|group| act.machine.gid(&group))
-        .transpose();
-    let (uid, gid) = match (uid, gid) {
-        (Ok(uid), Ok(gid)) => (uid, gid),
-        (Err(cause), _) | (_, Err(cause)) => return act.assume(cause),
-    };
-    let security = Security { mode, uid, gid };
     if security != Security::default() && Path::new(point).is_dir() {
         security.bring(act, Path::new(point))?;
     }
