@@ -6,7 +6,8 @@ use testkit::{Node, RabbitMq, Site, wait_for};
 
 const TEMPLATE: &str = "[cluster demo]\n[[node head]]\n[[nodearray execute]]\nMaxCount = 1\n";
 
-fn start(rabbit: &RabbitMq) -> Site {
+/// A site with a node that speaks through it.
+fn start(rabbit: &RabbitMq) -> (Site, Node) {
     let mut site = Site::initialised();
     let settings = format!(
         "heartbeat_seconds = 1\n[messages]\nurl = \"{}\"\nmanagement_url = \"{}\"\n",
@@ -16,7 +17,11 @@ fn start(rabbit: &RabbitMq) -> Site {
     site.write_settings("cycle_server.toml", &settings);
     site.start();
     site.configure();
-    site
+    site.start_cluster("demo", TEMPLATE);
+    site.wait_status("demo", "head", "Ready");
+    let head = site.node("demo", "head");
+    wait_link(&head, "connected over AMQP");
+    (site, head)
 }
 
 fn link(head: &Node) -> String {
@@ -38,11 +43,7 @@ fn wait_link(head: &Node, words: &str) {
 #[test]
 fn a_rabbitmq_carries_the_messages_of_a_site() {
     let rabbit = RabbitMq::start();
-    let site = start(&rabbit);
-    site.start_cluster("demo", TEMPLATE);
-    site.wait_status("demo", "head", "Ready");
-    let head = site.node("demo", "head");
-    wait_link(&head, "connected over AMQP");
+    let (site, head) = start(&rabbit);
     let log = head.read("logs/jetpackd.log");
     let address = format!("over AMQP at `127.0.0.1:{}`", rabbit.port());
     assert!(log.contains(&address), "{log}");
@@ -110,11 +111,7 @@ fn a_rabbitmq_carries_the_messages_of_a_site() {
 #[test]
 fn while_the_rabbitmq_is_away_nodes_speak_over_https_and_the_server_says_what_is_wrong() {
     let rabbit = RabbitMq::start();
-    let site = start(&rabbit);
-    site.start_cluster("demo", TEMPLATE);
-    site.wait_status("demo", "head", "Ready");
-    let head = site.node("demo", "head");
-    wait_link(&head, "connected over AMQP");
+    let (site, head) = start(&rabbit);
     drop(rabbit);
     wait_link(&head, "connected over HTTPS");
     head.jetpack(&["log", "around the broken one"]).success();

@@ -26,16 +26,7 @@ class Socket < BasicSocket
   class << self
     def gethostname = Jetpack.call('uname')['nodename']
     def gethostbyname(name) = [name, [], AF_INET, IPSocket.getaddress(name)]
-    def tcp(host, port, *, **)
-      socket = TCPSocket.new(host, port)
-      return socket unless block_given?
-
-      begin
-        yield socket
-      ensure
-        socket.close
-      end
-    end
+    def tcp(host, port, *, **, &) = TCPSocket.open(host, port, &)
   end
 end
 
