@@ -73,7 +73,7 @@ impl Fragment {
             AMQPScheme::AMQPS => format!("https://{}:15671", host(&uri)),
             AMQPScheme::AMQP => format!("http://{}:15672", host(&uri)),
         });
-        private("messages.management_url", &management_url)?;
+        private("messages.management_url", &management_url, &management_url)?;
         let reach = match &self.node_url {
             Some(url) => parse("messages.node_url", url)?,
             None => uri.clone(),
@@ -120,19 +120,23 @@ fn parse(key: &'static str, url: &str) -> Result<AMQPUri, SettingsError> {
         value: url.split(['@', '?']).next_back().unwrap_or_default().to_owned(),
         problem: "a URL like `amqps://user:password@host:5671/vhost` is expected",
     })?;
-    let scheme = match uri.scheme {
-        AMQPScheme::AMQPS => "https",
-        AMQPScheme::AMQP => "http",
+    let (scheme, shown) = match uri.scheme {
+        AMQPScheme::AMQPS => ("https", "amqps"),
+        AMQPScheme::AMQP => ("http", "amqp"),
     };
-    private(key, &format!("{scheme}://{}", host(&uri)))?;
+    private(
+        key,
+        &format!("{scheme}://{}", host(&uri)),
+        &format!("{shown}://{}", host(&uri)),
+    )?;
     Ok(uri)
 }
 
-/// Credentials leave this machine over TLS only.
-fn private(key: &'static str, url: &str) -> Result<(), SettingsError> {
+/// Credentials leave this machine over TLS only. `url` has a scheme of the web; `shown` is as the administrator knows it.
+fn private(key: &'static str, url: &str, shown: &str) -> Result<(), SettingsError> {
     let wrong = |problem| SettingsError::Value {
         key,
-        value: url.to_owned(),
+        value: shown.to_owned(),
         problem,
     };
     let parsed =

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use protocol::rest::LockerSummary;
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use terminal::ResultExt;
 
 use crate::cli::Initialize;
-use crate::client::{Client, shown};
+use crate::client::{CallError, Client, shown};
 use crate::config::{Config, Server, server_url};
 use crate::prompt;
 
@@ -44,13 +45,24 @@ pub(super) async fn run(mut config: Config, args: Initialize) -> anyhow::Result<
     Ok(())
 }
 
-/// Calls the server as the user.
+/// Calls the server as the user. An account that is no administrator, of a plug-in for instance, is right as well.
 async fn check(server: &Server) -> anyhow::Result<()> {
     let client = Client::new(server.clone())?;
-    client
-        .get::<Vec<LockerSummary>>(&["lockers"], &[])
-        .await
-        .map(drop)
+    match client.get::<Vec<LockerSummary>>(&["lockers"], &[]).await {
+        Err(error) if is_forbidden(&error) => {
+            terminal::warn(format_args!("{error}: it may use few commands"));
+            Ok(())
+        }
+        result => result.map(drop),
+    }
+}
+
+/// The server knows the account, and that it may not do this.
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<CallError>();
+    refused.is_some_and(
+        |refused| matches!(refused, CallError::Refused { status, .. } if *status == StatusCode::FORBIDDEN),
+    )
 }
 
 /// What the command line says other than the configuration, if anything.

@@ -74,11 +74,16 @@ fn command(path: &Path) -> std::process::Command {
 }
 
 fn tail(site: &Site, args: &[&str]) -> Reader {
+    tail_as(&site.folder().join("config.ini"), args)
+}
+
+/// Whoever that configuration is for looks on.
+fn tail_as(config: &Path, args: &[&str]) -> Reader {
     let mut command = command(&program("cyclecloud"));
     command
         .args(["messages", "tail"])
         .args(args)
-        .env("CYCLECLOUD_CONFIG", site.folder().join("config.ini"));
+        .env("CYCLECLOUD_CONFIG", config);
     Reader::start(command)
 }
 
@@ -125,6 +130,46 @@ fn messages_are_seen_as_they_pass() {
             break;
         }
     }
+}
+
+#[test]
+fn plugins_look_on_and_others_do_not() {
+    let site = site();
+    let head = site.node("demo", "head");
+    add_plugin(&site, "licences", &["--plugin"]);
+    add_plugin(&site, "alice", &[]);
+    let initialize = |name: &str| {
+        let config = site.folder().join(format!("{name}.ini"));
+        let run = testkit::Program::new("cyclecloud")
+            .args([
+                "initialize",
+                "--batch",
+                "--url",
+                site.url(),
+                "--username",
+                name,
+                "--password-stdin",
+            ])
+            .env("CYCLECLOUD_CONFIG", &config)
+            .input("s3cret\n")
+            .run();
+        run.success();
+        assert!(run.stderr.contains("is not an administrator"), "{run:?}");
+        config
+    };
+    let plugin = tail_as(&initialize("licences"), &["--key", "site.#"]);
+    let line = plugin.first(|| {
+        head.jetpack(&["send", "hello", "-k", "site.x"]).success();
+    });
+    assert!(line.ends_with("  hello"), "{line}");
+    let run = testkit::Program::new("cyclecloud")
+        .args(["messages", "tail"])
+        .env("CYCLECLOUD_CONFIG", initialize("alice"))
+        .run();
+    assert_eq!(
+        run.failure(),
+        "Error: the account `alice` is neither an administrator nor a plug-in\n"
+    );
 }
 
 #[test]
