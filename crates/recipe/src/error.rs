@@ -29,6 +29,7 @@ impl Failure {
     /// One line for people: where, and what.
     pub fn summary(&self) -> String {
         let mut text = String::new();
+        let message = self.said();
         match (&self.resource, self.declared.as_ref().or(self.place.as_ref())) {
             (Some(resource), Some(line)) => {
                 let _ = write!(text, "{resource} ({line}): ");
@@ -36,18 +37,31 @@ impl Failure {
             (Some(resource), None) => {
                 let _ = write!(text, "{resource}: ");
             }
-            (None, Some(line)) => {
+            (None, Some(line)) if !message.starts_with(line.as_str()) => {
                 let _ = write!(text, "{line}: ");
             }
-            (None, None) => {}
+            (None, _) => {}
         }
         // A message of one line need not say its class; an unknown exception says nothing without.
         if self.message == self.class || self.message.is_empty() {
             text.push_str(&self.class);
         } else {
-            text.push_str(self.message.trim_end());
+            text.push_str(&message);
         }
         text
+    }
+
+    /// The message. Of a syntax error the first line and what is wrong; the log has the excerpt.
+    fn said(&self) -> String {
+        let message = self.message.trim_end();
+        let (Some(first), "SyntaxError") = (message.lines().next(), self.class.as_str()) else {
+            return message.to_owned();
+        };
+        let wrong = message.lines().find_map(|line| line.split_once("^ "));
+        match wrong {
+            Some((_, wrong)) => format!("{}: {wrong}", first.trim_end_matches(" found")),
+            None => first.to_owned(),
+        }
     }
 }
 
@@ -97,4 +111,23 @@ pub enum RecipeError {
 
 fn place(at: Option<&str>) -> String {
     at.map(|at| format!(" in {at}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syntax_error_says_once_where_and_what() {
+        let failure = Failure {
+            class: "SyntaxError".to_owned(),
+            message: "/x/default.rb:1: syntax errors found\n> 1 | if true\n    |        ^ unexpected end-of-input\n".to_owned(),
+            place: Some("/x/default.rb:1".to_owned()),
+            ..Failure::default()
+        };
+        assert_eq!(
+            failure.summary(),
+            "/x/default.rb:1: syntax errors: unexpected end-of-input"
+        );
+    }
 }
