@@ -12,6 +12,9 @@ use node::clock::Clock;
 use crate::error::RecipeError;
 use crate::event::{Event, Level, Observer};
 
+/// Indentation ends there: deeper it tells a reader nothing.
+const DEEPEST: usize = 40;
+
 /// Writes what happens.
 pub struct ClientLog<W> {
     to: W,
@@ -48,7 +51,7 @@ impl<W: Write> ClientLog<W> {
         }
         let mut all = String::with_capacity(text.len() + 16);
         for line in text.lines() {
-            all.extend(std::iter::repeat_n("  ", depth));
+            all.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
             all.push_str(line);
             all.push('\n');
         }

@@ -35,6 +35,30 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Arguments in the shape that the operations of resources have, so that the values in them are looked at.
+fn arguments() -> impl Strategy<Value = serde_json::Value> {
+    let text = || prop_oneof![3 => ".{0,12}".prop_map(serde_json::Value::from), 1 => value()];
+    let number = prop_oneof![
+        (0_u64..9).prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+    ];
+    let number = move || number.clone();
+    let listed = (
+        number(),
+        text(),
+        text(),
+        prop_oneof![number(), text()],
+        prop_oneof![number(), text()],
+    )
+        .prop_map(|(depth, resource, action, third, fourth)| {
+            serde_json::json!([depth, resource, action, third, fourth])
+        });
+    let changes = (number(), prop::collection::vec(text(), 0..4))
+        .prop_map(|(depth, lines)| serde_json::json!([depth, lines]));
+    prop_oneof![value(), listed, changes]
+}
+
 #[test]
 fn every_request_gets_an_answer() {
     let ruby = Try::new();
@@ -46,7 +70,7 @@ fn every_request_gets_an_answer() {
     let requests = prop::collection::vec(
         (
             prop::sample::select(&HARMLESS[..]),
-            value(),
+            arguments(),
             any::<Option<Vec<u8>>>(),
         ),
         20,
@@ -73,6 +97,33 @@ fn every_request_gets_an_answer() {
             Ok(())
         })
         .unwrap();
+}
+
+/// What a log cannot show is refused: neither the machine's memory nor the run pays for it.
+#[test]
+fn what_is_no_depth_or_duration_is_refused() {
+    let ruby = Try::new();
+    for (operation, arguments, refusal) in [
+        ("change", "[2**62, ['x']]", "`4611686018427387904` is no depth"),
+        ("change", "[false, ['x']]", "`false` is no depth"),
+        ("begin", "[-1, 'file[x]', 'create', 'x', 'r']", "`-1` is no depth"),
+        (
+            "end",
+            "[0, 'file[x]', 'create', false, 1e300]",
+            "`1e+300` is no duration",
+        ),
+        (
+            "end",
+            "[0, 'file[x]', 'create', false, -1.5]",
+            "`-1.5` is no duration",
+        ),
+    ] {
+        let code = format!(
+            "begin; Jetpack.call('{operation}', {arguments}); rescue ArgumentError => e; e.message; end"
+        );
+        let answer = ruby.eval(&code);
+        assert!(answer.contains(refusal), "{operation} {arguments}: {answer}");
+    }
 }
 
 #[test]

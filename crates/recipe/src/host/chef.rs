@@ -45,7 +45,7 @@ impl Host {
 
     /// What resources that act in Ruby have to say: `[depth, resource, …]`.
     fn note(&self, operation: &str, a: &Value) -> Result<(), Refusal> {
-        let depth = number(&a[0]);
+        let depth = depth_of(&a[0])?;
         if operation == "change" {
             let lines = a[1].as_array().into_iter().flatten();
             let lines: Vec<String> = lines
@@ -70,7 +70,7 @@ impl Host {
                 resource,
                 action: text(&a[2])?,
                 updated: a[3] == true,
-                duration: Duration::from_secs_f64(a[4].as_f64().unwrap_or_default().max(0.0)),
+                duration: duration_of(&a[4])?,
             }),
             "skipped" => self.tell(&Event::Skipped {
                 depth,
@@ -100,6 +100,7 @@ impl Host {
     fn apply(&mut self, a: &Value, bytes: Option<&[u8]>) -> Answered {
         let (kind, name, action) = (text(&a[0])?, text(&a[1])?, text(&a[2])?);
         let (resource, line, recipe) = (text(&a[6])?, a[7].as_str().unwrap_or("?"), text(&a[8])?);
+        let depth = depth_of(&a[4])?;
         self.at(&format!("{resource} ({line})"));
         let request = Request {
             kind: kind.to_owned(),
@@ -117,7 +118,7 @@ impl Host {
         let report = runner.run(&request).map_err(|error| {
             // What failed has its line in the log, too.
             self.tell(&Event::Begun {
-                depth: number(&a[4]),
+                depth,
                 recipe,
                 resource,
                 action,
@@ -127,7 +128,7 @@ impl Host {
             Refusal::new(error.cause.exception(), message)
         })?;
         self.tell(&Event::Applied {
-            depth: number(&a[4]),
+            depth,
             recipe,
             resource,
             action,
@@ -142,9 +143,20 @@ impl Host {
     }
 }
 
-fn number(value: &Value) -> usize {
-    value
-        .as_u64()
-        .and_then(|number| usize::try_from(number).ok())
-        .unwrap_or_default()
+/// How deep resources may stand in each other: more than Ruby's stack carries. The log indents by it.
+const DEEPEST: u64 = 10_000;
+
+fn depth_of(value: &Value) -> Result<usize, Refusal> {
+    let depth = value.as_u64().filter(|depth| *depth <= DEEPEST);
+    let depth = depth.and_then(|depth| usize::try_from(depth).ok());
+    depth.ok_or_else(|| Refusal::argument(format!("`{value}` is no depth of a resource")))
+}
+
+/// Seconds with a fraction.
+fn duration_of(value: &Value) -> Result<Duration, Refusal> {
+    let duration = value
+        .as_f64()
+        .map(Duration::try_from_secs_f64)
+        .and_then(Result::ok);
+    duration.ok_or_else(|| Refusal::argument(format!("`{value}` is no duration")))
 }
