@@ -1,12 +1,15 @@
 //! What is to be run, and with what.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use converge::resource::{Machine, Options};
 use node::command::Stop;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::cluster::Cluster;
 
 /// What is to be run.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -35,9 +38,6 @@ pub struct Plan {
     pub log_level: Option<String>,
     /// Change nothing, and say what would be changed.
     pub dry_run: bool,
-    /// The other nodes of the cluster that made themselves known, with their attributes.
-    #[serde(skip)]
-    pub cluster_nodes: Vec<Value>,
 }
 
 /// The machine that is converged, and how.
@@ -47,6 +47,8 @@ pub struct Surroundings {
     pub machine: Machine,
     /// How resources are applied.
     pub options: Options,
+    /// The other nodes.
+    pub cluster: Arc<dyn Cluster>,
     /// Ends Ruby and every program that recipes have started.
     pub stop: Stop,
     /// What Ruby may use.

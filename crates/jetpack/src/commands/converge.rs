@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use converge::{BeginError, ConvergeError, Options, Plan, Session};
+use link::https::ServerApi;
 use link::join::Membership;
 use locker::Locker;
 use node::clock::SystemClock;
@@ -167,10 +168,11 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         configuration,
         lockers,
         data,
+        server,
     } = prepared;
     // The daemon reads the files that hold the output; people want to see it.
     let tee = (args.mode == Mode::Manual).then(|| telling.screen.tee());
-    let recipes = Recipes::new(home, &data, false, &stop, tee.clone());
+    let recipes = Recipes::new(home, &data, false, &stop, tee.clone(), Some(server));
     let plan = Plan {
         home,
         settings: &settings.converge,
@@ -181,6 +183,7 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         recipes: recipes.as_dyn(),
         options: Options {
             sync: args.sync(),
+            recipes: !args.cluster_init,
             rerun_scripts: args.rerun_scripts,
             tee,
         },
@@ -229,7 +232,8 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
     let data = membership.node_data(home, &configuration, &facts);
     let stop = Stop::new();
     context::stop_on_signal(&stop)?;
-    let recipes = Recipes::new(home, &data, true, &stop, Some(to_output()));
+    let server = membership.api(&configuration.node_id)?;
+    let recipes = Recipes::new(home, &data, true, &stop, Some(to_output()), Some(server));
     let plan = Plan {
         home,
         settings: &settings.converge,
@@ -240,6 +244,7 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
         recipes: recipes.as_dyn(),
         options: Options {
             sync: args.sync(),
+            recipes: !args.cluster_init,
             rerun_scripts: args.rerun_scripts,
             tee: None,
         },
@@ -278,6 +283,7 @@ struct Prepared {
     configuration: NodeConfiguration,
     lockers: BTreeMap<String, Locker>,
     data: NodeData,
+    server: ServerApi,
 }
 
 async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyhow::Result<Prepared> {
@@ -289,6 +295,7 @@ async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
     };
     Ok(Prepared {
         lockers: lockers(&membership, &configuration, settings)?,
+        server: membership.api(&configuration.node_id)?,
         data: node_data::refresh(home, &membership, &configuration).await?,
         configuration,
     })

@@ -140,7 +140,7 @@ async fn converge(args: &ConvergeArgs, folders: &[PathBuf], home: &Home) -> anyh
 
     let mut screen = Screen::default();
     let tee = if args.dry_run { to_output() } else { screen.tee() };
-    let recipes = Recipes::new(home, &data, args.dry_run, &stop, Some(tee));
+    let recipes = Recipes::new(home, &data, args.dry_run, &stop, Some(tee), None);
     let plan = Plan {
         home,
         settings: &settings.converge,

@@ -15,13 +15,18 @@ mod with_ruby {
     use async_trait::async_trait;
     use converge::resource::{Machine, Options, Platform};
     use converge::{RecipesError, Wanted};
+    use link::https::ServerApi;
     use node::clock::SystemClock;
     use node::command::{Stop, Tee};
     use node::config::NodeData;
     use node::home::Home;
-    use protocol::ConvergeFailure;
-    use recipe::{ClientLog, Engine, Event, Limits, Observer, Plan, RecipeError, Summary, Surroundings};
+    use protocol::{ConvergeFailure, RecipesReport, SlowResource};
+    use recipe::{
+        Alone, ClientLog, Cluster, ClusterError, Engine, Event, Limits, Observer, Plan, RecipeError, Summary,
+        Surroundings,
+    };
     use serde_json::{Map, Value};
+    use tokio::runtime::Handle;
 
     /// A log of this size is put aside when the next converge begins.
     const LARGEST_LOG: u64 = 10 << 20;
@@ -36,25 +41,36 @@ mod with_ruby {
         dry_run: bool,
         stop: Stop,
         tee: Option<Tee>,
+        cluster: Arc<dyn Cluster>,
         engine: Mutex<Option<Arc<Engine>>>,
         summary: Arc<Mutex<Summary>>,
     }
 
     impl Recipes {
-        /// For a node with its data. `tee` sees what is written to the log.
+        /// For a node with its data. `tee` sees what is written to the log; `server` knows the other nodes, if there is one. To be used in a
+        /// runtime.
         pub(crate) fn new(
             home: &Home,
             data: &NodeData,
             dry_run: bool,
             stop: &Stop,
             tee: Option<Tee>,
+            server: Option<ServerApi>,
         ) -> Self {
+            let cluster: Arc<dyn Cluster> = match server {
+                Some(api) => Arc::new(Served {
+                    api,
+                    runtime: Handle::current(),
+                }),
+                None => Arc::new(Alone::default()),
+            };
             Self {
                 home: home.clone(),
                 data: data.clone(),
                 dry_run,
                 stop: stop.clone(),
                 tee,
+                cluster,
                 engine: Mutex::new(None),
                 summary: Arc::default(),
             }
@@ -95,7 +111,8 @@ mod with_ruby {
         /// Says in the log of the node what the recipes have come to.
         fn say_summary(&self) {
             let summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-            let slowest = summary.slowest.iter().take(3).filter(|slow| slow.seconds >= 0.1);
+            let report = report(&summary);
+            let slowest = report.slowest.iter().take(3).filter(|slow| slow.seconds >= 0.1);
             let slowest: Vec<String> = slowest
                 .map(|slow| format!("{} {} {:.1} s", slow.resource, slow.action, slow.seconds))
                 .collect();
@@ -104,12 +121,7 @@ mod with_ruby {
             } else {
                 format!("; slowest: {}", slowest.join(", "))
             };
-            tracing::info!(
-                "recipes: {} of {} actions changed something, {} were skipped{slowest}",
-                summary.updated,
-                summary.total,
-                summary.skipped
-            );
+            tracing::info!("recipes: {report}{slowest}");
         }
 
         fn engine(&self) -> Option<Arc<Engine>> {
@@ -132,6 +144,7 @@ mod with_ruby {
                     live: self.tee.clone(),
                     ..Options::of(&self.home, platform)
                 },
+                cluster: Arc::clone(&self.cluster),
                 stop: self.stop.clone(),
                 limits: Limits::default(),
             }
@@ -181,7 +194,6 @@ mod with_ruby {
                 config,
                 log_level: None,
                 dry_run: self.dry_run,
-                cluster_nodes: Vec::new(),
             }
         }
     }
@@ -204,6 +216,50 @@ mod with_ruby {
                 Some(engine) => on_thread(engine, Engine::deferred).await,
                 None => Ok(()),
             }
+        }
+
+        fn report(&self) -> RecipesReport {
+            report(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    /// What the server is told.
+    fn report(summary: &Summary) -> RecipesReport {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let slowest = summary.slowest.iter().map(|slow| SlowResource {
+            resource: slow.resource.clone(),
+            action: slow.action.clone(),
+            seconds: slow.seconds,
+        });
+        RecipesReport {
+            total: count(summary.total),
+            updated: count(summary.updated),
+            skipped: count(summary.skipped),
+            ignored: count(summary.ignored),
+            slowest: slowest.collect(),
+        }
+    }
+
+    /// The cluster as the server knows it.
+    #[derive(Debug)]
+    struct Served {
+        api: ServerApi,
+        runtime: Handle,
+    }
+
+    impl Cluster for Served {
+        fn search(
+            &self,
+            role: Option<&str>,
+            recipe: Option<&str>,
+        ) -> Result<Vec<recipe::Attributes>, ClusterError> {
+            let found = self.runtime.block_on(self.api.discoverable(role, recipe));
+            found.map_err(ClusterError::new)
+        }
+
+        fn store(&self, attributes: recipe::Attributes) -> Result<(), ClusterError> {
+            let stored = self.runtime.block_on(self.api.store_discoverable(&attributes));
+            stored.map_err(ClusterError::new)
         }
     }
 
@@ -328,6 +384,7 @@ mod with_ruby {
 
 #[cfg(not(feature = "recipes"))]
 mod without_ruby {
+    use link::https::ServerApi;
     use node::command::{Stop, Tee};
     use node::config::NodeData;
     use node::home::Home;
@@ -336,7 +393,14 @@ mod without_ruby {
     pub(crate) struct Recipes;
 
     impl Recipes {
-        pub(crate) fn new(_: &Home, _: &NodeData, _: bool, _: &Stop, _: Option<Tee>) -> Self {
+        pub(crate) fn new(
+            _: &Home,
+            _: &NodeData,
+            _: bool,
+            _: &Stop,
+            _: Option<Tee>,
+            _: Option<ServerApi>,
+        ) -> Self {
             Self
         }
 

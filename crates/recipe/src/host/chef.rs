@@ -8,6 +8,7 @@ use converge::resource::Request;
 use serde_json::{Map, Value, json};
 
 use super::{Answered, Host, Refusal, Reply, text};
+use crate::cluster::Pretended;
 use crate::event::{Event, Level};
 
 impl Host {
@@ -20,8 +21,8 @@ impl Host {
                     .map(Reply::from)
                     .map_err(|error| Refusal::argument(error.to_string()));
             }
-            "cluster_nodes" => return Ok(Value::Array(self.plan.cluster_nodes.clone()).into()),
-            "store_discoverable" => {}
+            "cluster_nodes" => return self.cluster_nodes(a),
+            "store_discoverable" => self.store_discoverable(a)?,
             "dump_node" => self.dump_node(a)?,
             "file" => self.at(text(a)?),
             "quiet" => self.quiet = a == true,
@@ -30,6 +31,40 @@ impl Host {
             _ => self.note(operation, a)?,
         }
         Ok(Value::Null.into())
+    }
+
+    /// `[role, recipe]`.
+    fn cluster_nodes(&self, a: &Value) -> Answered {
+        let (role, recipe) = (a[0].as_str(), a[1].as_str());
+        let cluster = self.surroundings.cluster.as_ref();
+        let nodes = match &self.pretended {
+            Some(own) => Pretended { cluster, own }.search(role, recipe),
+            None => cluster.search(role, recipe),
+        };
+        let nodes = nodes.map_err(|error| {
+            let message = format!(
+                "the nodes of the cluster cannot be asked for: {}",
+                node::trace::chain(&error)
+            );
+            Refusal::new("RuntimeError", message)
+        })?;
+        Ok(Value::Array(nodes.into_iter().map(Value::Object).collect()).into())
+    }
+
+    fn store_discoverable(&mut self, attributes: &Value) -> Result<(), Refusal> {
+        let attributes = attributes.as_object().cloned();
+        let attributes = attributes.ok_or_else(|| Refusal::argument("attributes of a node are a Hash"))?;
+        if self.plan.dry_run {
+            self.pretended = Some(attributes);
+            return Ok(());
+        }
+        self.surroundings.cluster.store(attributes).map_err(|error| {
+            let message = format!(
+                "the node cannot be made discoverable: {}",
+                node::trace::chain(&error)
+            );
+            Refusal::new("RuntimeError", message)
+        })
     }
 
     /// Writes the attributes of the node for `jetpack config`, with the mode that the file has.

@@ -16,6 +16,7 @@ use converge::resource::{Options, Runner};
 use ruby::{Door, Interrupt, Stream};
 use serde_json::{Value, json};
 
+use crate::cluster::Attributes;
 use crate::engine::Shared;
 use crate::event::Event;
 use crate::plan::{Plan, Surroundings};
@@ -71,6 +72,8 @@ pub(crate) struct Host {
     shared: Arc<Shared>,
     deadline: Arc<Mutex<Option<Instant>>>,
     children: Vec<node::command::Running>,
+    /// What others would get to know of this node, under dry run.
+    pretended: Option<Attributes>,
     /// Nobody is told what is only tried.
     quiet: bool,
 }
@@ -98,6 +101,7 @@ impl Host {
             shared,
             deadline,
             children: Vec::new(),
+            pretended: None,
             quiet: false,
         }
     }

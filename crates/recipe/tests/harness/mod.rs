@@ -13,7 +13,9 @@ use converge::resource::{Machine, Options, Platform};
 use node::clock::SystemClock;
 use node::command::Stop;
 use node::home::Home;
-use recipe::{ClientLog, Engine, Event, Limits, Observer, Plan, RecipeError, Summary, Surroundings};
+use recipe::{
+    Alone, ClientLog, Cluster, Engine, Event, Limits, Observer, Plan, RecipeError, Summary, Surroundings,
+};
 use serde_json::{Map, Value, json};
 
 type Shown = (Vec<u8>, Summary, Vec<String>);
@@ -78,6 +80,7 @@ pub(crate) struct Try {
     pub(crate) limits: Limits,
     pub(crate) plan: Plan,
     pub(crate) stop: Stop,
+    pub(crate) cluster: Arc<dyn Cluster>,
 }
 
 /// What came of a run.
@@ -118,6 +121,7 @@ impl Try {
             limits: Limits::default(),
             plan,
             stop: Stop::new(),
+            cluster: Arc::new(Alone::default()),
         }
     }
 
@@ -143,6 +147,7 @@ impl Try {
         Surroundings {
             machine: Machine::this(),
             options: Options::of(&Home::at(self.path("home")), platform),
+            cluster: Arc::clone(&self.cluster),
             stop: self.stop.clone(),
             limits: self.limits,
         }

@@ -301,6 +301,36 @@ cluster.search(role: 'scheduler', singular: 'no scheduler')
 #< []
 #! no scheduler
 
+### cluster.search finds what made itself known
+node.override['x']['y'] = 'strong'
+cluster.store_discoverable
+cluster.store_discoverable(node.to_json)
+puts cluster.search.map { |n| [n.dig(:cyclecloud, 'node', 'id'), n[:x][:y], n['platform']].join(' ') }
+puts [{ recipe: 't' }, { recipe: 't::default' }, { recipe: 't::x' }, { role: 'r' }, { role: 'none' }].map { |o| cluster.search(o).size }.inspect
+puts [{ platform: 'ubuntu' }, { platform: 'suse' }, { 'is_scheduler' => true }].map { |o| cluster.search(o).size }.inspect
+puts cluster.search { |n| n['platform'] == 'suse' }.size, cluster.search(clusterUID: 'c1').size
+puts cluster.search(singular: 'not one')['platform'], cluster.scheduler, cluster.scheduler_ip
+cluster.search(clusterUID: 'elsewhere')
+#@ roles/r.rb
+run_list 'recipe[t]'
+#list role[r]
+#normal {"cyclecloud": {"node": {"id": "n1"}, "cluster": {"id": "c1", "name": "demo"}, "is_scheduler": true, "instance": {"ipv4": "10.9.8.7"}}}
+#< n1 strong ubuntu
+#< [1, 1, 0, 1, 0]
+#< [1, 0, 1]
+#< 0
+#< 1
+#< ubuntu
+#< node1
+#< 10.9.8.7
+#! cluster.search: `elsewhere` is another cluster; nodes see those of their own
+
+### under dry run a node is seen by its own recipes only
+cluster.store_discoverable
+puts cluster.search.size
+#dry
+#< 1
+
 ### ignore_failure quiet
 execute('false') { ignore_failure :quiet }
 #= execute[false] run: ignored
