@@ -24,5 +24,5 @@ pub use engine::Engine;
 pub use error::{Failure, RecipeError};
 pub use event::{Event, Level, Observer};
 pub use image::image;
-pub use plan::{Limits, Plan, Surroundings};
+pub use plan::{CollectFacts, Limits, Plan, Reboot, Surroundings};
 pub use summary::{Slow, Summary};

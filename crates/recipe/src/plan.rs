@@ -1,5 +1,6 @@
 //! What is to be run, and with what.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,10 +50,35 @@ pub struct Surroundings {
     pub options: Options,
     /// The other nodes.
     pub cluster: Arc<dyn Cluster>,
+    /// Collects the facts of the machine anew, in the schema of Ohai.
+    pub facts: CollectFacts,
+    /// Whether recipes may ask for a reboot: the machine is this node's own.
+    pub reboots: bool,
     /// Ends Ruby and every program that recipes have started.
     pub stop: Stop,
     /// What Ruby may use.
     pub limits: Limits,
+}
+
+/// See [`Surroundings::facts`].
+#[derive(Clone)]
+pub struct CollectFacts(pub Arc<dyn Fn() -> Map<String, Value> + Send + Sync>);
+
+impl fmt::Debug for CollectFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CollectFacts")
+    }
+}
+
+/// A reboot that recipes ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reboot {
+    /// Why, for people.
+    pub reason: String,
+    /// In how many minutes.
+    pub delay_minutes: u64,
+    /// Whether the recipes end here; else the machine reboots when the node is ready.
+    pub at_once: bool,
 }
 
 /// What recipes may use.

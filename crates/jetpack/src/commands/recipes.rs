@@ -5,6 +5,70 @@ pub(crate) use with_ruby::Recipes;
 #[cfg(not(feature = "recipes"))]
 pub(crate) use without_ruby::Recipes;
 
+use std::time::Duration;
+
+use anyhow::Context as _;
+use link::https::ServerApi;
+use node::command::{Command, CommandError, Ended, Stop, Tee};
+use node::config::{Facts, NodeData};
+use node::home::Home;
+use node::settings::Settings;
+
+/// What recipes are run for.
+#[derive(Debug)]
+pub(crate) struct Setup<'a> {
+    pub(crate) home: &'a Home,
+    pub(crate) settings: &'a Settings,
+    /// The node's configuration with everything that the machine is.
+    pub(crate) data: &'a NodeData,
+    /// What the machine is.
+    pub(crate) facts: &'a Facts,
+    /// Nothing is changed.
+    pub(crate) dry_run: bool,
+    pub(crate) stop: &'a Stop,
+    /// Sees what is written to the log.
+    pub(crate) tee: Option<Tee>,
+    /// Who knows the other nodes, if there is a server.
+    pub(crate) server: Option<ServerApi>,
+    /// Whether recipes may ask for a reboot.
+    pub(crate) reboots: bool,
+}
+
+/// How long the system may take to say that it will reboot.
+const REBOOT_LIMIT: Duration = Duration::from_secs(60);
+
+/// Tells the system to reboot.
+///
+/// # Errors
+/// When it does not want to.
+pub(crate) fn reboot(reason: &str, delay_minutes: u64) -> anyhow::Result<()> {
+    let when = match delay_minutes {
+        0 => "now".to_owned(),
+        minutes => format!("+{minutes}"),
+    };
+    let commands = [
+        Command::new("shutdown").arg("-r").arg(when).arg(reason),
+        // A small system has no other.
+        Command::new("systemctl").arg("reboot"),
+    ];
+    let mut failed = None;
+    for command in commands {
+        let run = command
+            .time_limit(REBOOT_LIMIT)
+            .output(Vec::new(), 4096, &Stop::new());
+        match run {
+            Err(error @ CommandError::NotFound { .. }) => failed = Some(error),
+            Ok(output) if output.ended == Ended::Exited(0) => return Ok(()),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                anyhow::bail!("the system refuses to reboot: {said}");
+            }
+            Err(error) => return Err(error).context("cannot reboot"),
+        }
+    }
+    Err(failed.map_or_else(|| anyhow::anyhow!("no command"), Into::into)).context("cannot reboot")
+}
+
 #[cfg(feature = "recipes")]
 mod with_ruby {
     use std::fs::{self, File, OpenOptions};
@@ -15,18 +79,22 @@ mod with_ruby {
     use async_trait::async_trait;
     use converge::resource::{Machine, Options, Platform};
     use converge::{RecipesError, Wanted};
+    use facts::Freshness;
     use link::https::ServerApi;
     use node::clock::SystemClock;
     use node::command::{Stop, Tee};
     use node::config::NodeData;
     use node::home::Home;
+    use node::settings::Settings;
     use protocol::{ConvergeFailure, RecipesReport, SlowResource};
     use recipe::{
-        Alone, ClientLog, Cluster, ClusterError, Engine, Event, Limits, Observer, Plan, RecipeError, Summary,
-        Surroundings,
+        Alone, ClientLog, Cluster, ClusterError, CollectFacts, Engine, Event, Limits, Observer, Plan, Reboot,
+        RecipeError, Summary, Surroundings,
     };
     use serde_json::{Map, Value};
     use tokio::runtime::Handle;
+
+    use super::Setup;
 
     /// A log of this size is put aside when the next converge begins.
     const LARGEST_LOG: u64 = 10 << 20;
@@ -37,7 +105,10 @@ mod with_ruby {
     #[derive(Debug)]
     pub(crate) struct Recipes {
         home: Home,
+        settings: Settings,
         data: NodeData,
+        automatic: Map<String, Value>,
+        reboots: bool,
         dry_run: bool,
         stop: Stop,
         tee: Option<Tee>,
@@ -47,17 +118,9 @@ mod with_ruby {
     }
 
     impl Recipes {
-        /// For a node with its data. `tee` sees what is written to the log; `server` knows the other nodes, if there is one. To be used in a
-        /// runtime.
-        pub(crate) fn new(
-            home: &Home,
-            data: &NodeData,
-            dry_run: bool,
-            stop: &Stop,
-            tee: Option<Tee>,
-            server: Option<ServerApi>,
-        ) -> Self {
-            let cluster: Arc<dyn Cluster> = match server {
+        /// To be used in a runtime.
+        pub(crate) fn new(setup: Setup<'_>) -> Self {
+            let cluster: Arc<dyn Cluster> = match setup.server {
                 Some(api) => Arc::new(Served {
                     api,
                     runtime: Handle::current(),
@@ -65,15 +128,23 @@ mod with_ruby {
                 None => Arc::new(Alone::default()),
             };
             Self {
-                home: home.clone(),
-                data: data.clone(),
-                dry_run,
-                stop: stop.clone(),
-                tee,
+                home: setup.home.clone(),
+                settings: setup.settings.clone(),
+                data: setup.data.clone(),
+                automatic: setup.facts.automatic.clone(),
+                reboots: setup.reboots,
+                dry_run: setup.dry_run,
+                stop: setup.stop.clone(),
+                tee: setup.tee,
                 cluster,
                 engine: Mutex::new(None),
                 summary: Arc::default(),
             }
+        }
+
+        /// The reboot that recipes have asked for, if they have.
+        pub(crate) fn reboot(&self) -> Option<Reboot> {
+            self.engine()?.reboot()
         }
 
         pub(crate) fn as_dyn(&self) -> Option<&dyn converge::Recipes> {
@@ -146,8 +217,24 @@ mod with_ruby {
                 },
                 cluster: Arc::clone(&self.cluster),
                 stop: self.stop.clone(),
-                limits: Limits::default(),
+                facts: self.collect_facts(),
+                reboots: self.reboots,
+                limits: Limits {
+                    memory: usize::try_from(self.settings.converge.recipes_memory_bytes)
+                        .unwrap_or(usize::MAX),
+                    time: self.settings.converge.recipes_timeout,
+                },
             }
+        }
+
+        fn collect_facts(&self) -> CollectFacts {
+            let (home, metadata) = (self.home.clone(), self.settings.metadata.clone());
+            let runtime = Handle::current();
+            CollectFacts(Arc::new(move || {
+                runtime
+                    .block_on(facts::node_facts(&home, &metadata, Freshness::Now))
+                    .automatic
+            }))
         }
 
         fn plan(&self, wanted: &Wanted) -> Plan {
@@ -184,7 +271,7 @@ mod with_ruby {
             Plan {
                 node_name: name.unwrap_or("node").to_owned(),
                 run_list: wanted.run_list.clone(),
-                automatic: Map::new(),
+                automatic: self.automatic.clone(),
                 normal,
                 cookbook_path: all(vec![ours("cookbooks")], &["cookbooks", "site-cookbooks"]),
                 role_path: all(vec![ours("roles")], &["roles"]),
@@ -273,7 +360,8 @@ mod with_ruby {
     }
 
     fn failed(error: RecipeError) -> RecipesError {
-        if let RecipeError::Stopped { .. } = error {
+        // Whoever has run them sees that they want a reboot.
+        if let RecipeError::Stopped { .. } | RecipeError::Reboot { .. } = error {
             return RecipesError::Stopped;
         }
         let output = match &error {
@@ -384,27 +472,29 @@ mod with_ruby {
 
 #[cfg(not(feature = "recipes"))]
 mod without_ruby {
-    use link::https::ServerApi;
-    use node::command::{Stop, Tee};
-    use node::config::NodeData;
-    use node::home::Home;
+    use super::Setup;
 
     /// This build runs no recipes.
+    #[derive(Debug)]
     pub(crate) struct Recipes;
 
+    /// Recipes ask for it; here there are none.
+    #[derive(Debug)]
+    pub(crate) struct Reboot {
+        pub(crate) reason: String,
+        pub(crate) delay_minutes: u64,
+    }
+
     impl Recipes {
-        pub(crate) fn new(
-            _: &Home,
-            _: &NodeData,
-            _: bool,
-            _: &Stop,
-            _: Option<Tee>,
-            _: Option<ServerApi>,
-        ) -> Self {
+        pub(crate) fn new(_: Setup<'_>) -> Self {
             Self
         }
 
         pub(crate) fn as_dyn(&self) -> Option<&dyn converge::Recipes> {
+            None
+        }
+
+        pub(crate) fn reboot(&self) -> Option<Reboot> {
             None
         }
 

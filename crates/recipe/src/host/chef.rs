@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use converge::resource::Request;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Answered, Host, Refusal, Reply, text};
 use crate::cluster::Pretended;
 use crate::event::{Event, Level};
+use crate::plan::Reboot;
 
 impl Host {
     pub(super) fn chef(&mut self, operation: &str, a: &Value, bytes: Option<&[u8]>) -> Answered {
@@ -21,6 +23,7 @@ impl Host {
                     .map(Reply::from)
                     .map_err(|error| Refusal::argument(error.to_string()));
             }
+            "facts" => return Ok(Value::Object((self.surroundings.facts.0)()).into()),
             "cluster_nodes" => return self.cluster_nodes(a),
             "store_discoverable" => self.store_discoverable(a)?,
             "dump_node" => self.dump_node(a)?,
@@ -31,6 +34,29 @@ impl Host {
             _ => self.note(operation, a)?,
         }
         Ok(Value::Null.into())
+    }
+
+    /// Keeps what a `reboot` asks for. What there is to do for others than it goes through.
+    fn reboot(&self, result: Value) -> Value {
+        let Some(action) = result["reboot"].as_str() else {
+            return result;
+        };
+        let mut wanted = self.shared.reboot.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = result["reason"].as_str().unwrap_or_default().to_owned();
+        if action == "cancel" {
+            *wanted = None;
+        } else if self.surroundings.reboots {
+            *wanted = Some(Reboot {
+                reason,
+                delay_minutes: result["delay_mins"].as_u64().unwrap_or_default(),
+                at_once: action == "reboot_now",
+            });
+        } else {
+            let text = format!("no reboot ({reason}): this machine is not the node's own");
+            self.tell(&Event::Message(Level::Warn, &text));
+            return Value::Null;
+        }
+        result
     }
 
     /// `[role, recipe]`.
@@ -170,7 +196,8 @@ impl Host {
             report: &report,
             duration: started.elapsed(),
         });
-        let value = json!({ "updated": report.updated, "result": report.result });
+        let result = self.reboot(report.result);
+        let value = json!({ "updated": report.updated, "result": result });
         Ok(Reply {
             value,
             bytes: report.body,

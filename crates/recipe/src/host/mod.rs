@@ -120,7 +120,7 @@ impl Host {
     fn answer(&mut self, operation: &str, arguments: &Value, bytes: Option<&[u8]>) -> Answered {
         match operation {
             "apply" | "begin" | "end" | "change" | "skipped" | "retry" | "ignored" | "quiet" | "phase"
-            | "log" | "file" | "config" | "cluster_nodes" | "store_discoverable" | "dump_node" => {
+            | "log" | "file" | "config" | "cluster_nodes" | "store_discoverable" | "facts" | "dump_node" => {
                 self.chef(operation, arguments, bytes)
             }
             "stat" | "lstat" | "access" | "chmod" | "chown" | "mkfifo" | "umask" | "create" | "mkdir" => {

@@ -14,7 +14,8 @@ use node::clock::SystemClock;
 use node::command::Stop;
 use node::home::Home;
 use recipe::{
-    Alone, ClientLog, Cluster, Engine, Event, Limits, Observer, Plan, RecipeError, Summary, Surroundings,
+    Alone, ClientLog, Cluster, CollectFacts, Engine, Event, Limits, Observer, Plan, RecipeError, Summary,
+    Surroundings,
 };
 use serde_json::{Map, Value, json};
 
@@ -81,6 +82,7 @@ pub(crate) struct Try {
     pub(crate) plan: Plan,
     pub(crate) stop: Stop,
     pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) reboots: bool,
 }
 
 /// What came of a run.
@@ -122,6 +124,7 @@ impl Try {
             plan,
             stop: Stop::new(),
             cluster: Arc::new(Alone::default()),
+            reboots: true,
         }
     }
 
@@ -148,6 +151,10 @@ impl Try {
             machine: Machine::this(),
             options: Options::of(&Home::at(self.path("home")), platform),
             cluster: Arc::clone(&self.cluster),
+            facts: CollectFacts(Arc::new(|| {
+                Map::from_iter([("hostname".to_owned(), "collected".into())])
+            })),
+            reboots: self.reboots,
             stop: self.stop.clone(),
             limits: self.limits,
         }

@@ -331,6 +331,72 @@ puts cluster.search.size
 #dry
 #< 1
 
+### a definition is recipe code with parameters
+site 'one' do
+  port 81
+  names 'a', 'b'
+end
+site('two') { file_mode '0600' }
+puts respond_to?(:site)
+#@ cookbooks/t/definitions/site.rb
+define :site, port: 80, file_mode: '0644' do
+  raise 'no name' if params[:name].nil?
+  file "DIR/#{params[:name]}" do
+    content "#{params[:port]} #{Array(params['names']).join('-')} #{node['platform']} #{cookbook_name}"
+    mode params[:file_mode]
+  end
+end
+#= file[DIR/one] create: updated
+#= file[DIR/two] create: updated
+#> one 81 a-b ubuntu t
+#> two 80  ubuntu t
+#< true
+
+### a definition without a block
+include_recipe 't'
+#@ cookbooks/t/definitions/site.rb
+define :site
+#! define `site` needs a block
+
+### facts are collected again
+ohai('reload') { action :nothing }
+file('DIR/a') do
+  content lazy { node['hostname'] }
+end
+ruby_block('now') { block { resources('ohai[reload]').run_action(:reload) } }
+file('DIR/b') do
+  content lazy { node['hostname'] + ' ' + node['platform'] }
+end
+#once
+#> a node1
+#> b collected ubuntu
+
+### what the machine is is stronger than what cookbooks say
+node.override['platform'] = 'plan9'
+node.default['ipaddress'] = '1.2.3.4'
+puts node['platform'], node['ipaddress']
+#< ubuntu
+#< 10.0.0.4
+
+### a reboot now ends the recipes
+reboot('now') { action :reboot_now; reason 'a new kernel' }
+file('DIR/after')
+#x after
+#! a recipe asks for a reboot: a new kernel
+#= reboot[now] reboot_now: updated
+
+### a reboot that is requested waits for the end
+reboot('later') { action :request_reboot }
+file('DIR/after')
+#once
+#? file[DIR/after] create: updated
+
+### under dry run nothing reboots
+reboot('now') { action :reboot_now }
+file('DIR/after')
+#dry
+#? file[DIR/after] create: updated
+
 ### ignore_failure quiet
 execute('false') { ignore_failure :quiet }
 #= execute[false] run: ignored
