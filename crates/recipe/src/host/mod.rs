@@ -6,6 +6,7 @@
 
 mod chef;
 mod files;
+mod network;
 mod processes;
 mod system;
 
@@ -129,6 +130,7 @@ impl Host {
             "run" | "spawn" | "wait" | "kill" | "getpgid" => {
                 self.processes(operation, arguments, bytes.unwrap_or_default())
             }
+            "https" => self.https(arguments, bytes.unwrap_or_default()),
             _ => system::answer(operation, arguments),
         }
     }
