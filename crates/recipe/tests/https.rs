@@ -1,6 +1,10 @@
 //! Code of recipes over HTTPS, against a server with a certificate of its own.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be set up is a failed test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what cannot be set up is a failed test"
+)]
 
 mod harness;
 
