@@ -16,6 +16,7 @@ mod users;
 mod tests;
 
 pub use board::{Board, Report};
+pub(crate) use clusters::remove as remove_cluster;
 
 use std::sync::Arc;
 use std::time::Duration;

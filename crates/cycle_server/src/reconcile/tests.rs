@@ -135,6 +135,59 @@ async fn a_machine_that_fails_is_kept_with_its_cause_and_does_not_hold_up_others
 }
 
 #[tokio::test]
+async fn a_restart_keeps_the_node_and_a_reimage_gives_it_a_new_machine() {
+    let site = Site::new().await;
+    let before = site.until_status("head", Status::Preparing).await;
+    site.bench.join("head", &secret('a')).await.expect(200);
+    let renew = async |action: &str| {
+        let path = format!("/clusters/demo/nodes/{action}");
+        let body = json!({"names": ["head"]});
+        site.bench.call("POST", &path, Some(body)).await.expect(202);
+    };
+    renew("restart").await;
+    let node = site
+        .until("head", "restarted", |node| {
+            node.is_some_and(|node| node.renewal.is_none())
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        (&node.userdata_id, &node.session_id),
+        (&before.userdata_id, &before.session_id)
+    );
+    assert!(node.claim.is_some());
+    assert_eq!(site.provider.requests().len(), 3);
+
+    renew("reimage").await;
+    let node = site
+        .until("head", "with a new machine", |node| {
+            node.is_some_and(|node| node.renewal.is_none() && node.status == Status::Preparing)
+        })
+        .await
+        .unwrap();
+    assert_eq!(node.id, before.id);
+    assert_ne!(node.userdata_id, before.userdata_id);
+    assert_eq!(node.claim, None);
+    assert_eq!(site.provider.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_to_be_removed_goes_when_its_machines_are_gone() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    site.bench
+        .call("POST", "/cloud/actions/removecluster/demo?force=true", None)
+        .await
+        .expect(200);
+    while site.bench.app.store.cluster("demo").await.unwrap().is_some() {
+        site.reconcilers.pass().await;
+        tokio::task::yield_now().await;
+    }
+    assert!(site.bench.app.store.nodes(None).await.unwrap().is_empty());
+    assert!(site.provider.machines().is_empty());
+}
+
+#[tokio::test]
 async fn retry_does_not_wait() {
     let site = Site::new().await;
     super::clusters::reconcile(&site.bench.app).await.unwrap();

@@ -25,7 +25,7 @@ pub use messages::{Consequences, Received, Retention};
 pub use nodes::Userdata;
 pub use records::{
     AccountRecord, Autoscaling, Cluster, Demand, HeldCondition, Incoming, MachineFailure, Node, Operation,
-    Profile, ShutdownRequest, State, Status, TargetState,
+    Profile, Renewal, ShutdownRequest, State, Status, TargetState,
 };
 
 #[cfg(test)]

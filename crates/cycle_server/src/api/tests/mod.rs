@@ -7,5 +7,6 @@ mod discoverable;
 mod events;
 mod lockers;
 mod nodes;
+mod renewal;
 mod reports;
 mod users;
