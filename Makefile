@@ -1,5 +1,5 @@
 # The commands of this repository. Each one does all its own set-up and may be run at any time, twice.
-.PHONY: help demo test bench lint fmt tools ruby clean
+.PHONY: help demo test bench fuzz lint fmt tools ruby clean
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -30,8 +30,12 @@ bench: tools ruby ## our programs against their peers; BENCH="facts" runs only t
 	@cargo build --quiet --locked --release $(STATIC) --package jetpack --package benches
 	@cargo run --quiet --locked --release $(STATIC) --package benches -- $(BENCH)
 
+fuzz: ruby ## every fuzzer for a minute; FUZZ=name for one, SECONDS_EACH=300 for longer
+	@./scripts/fuzz.sh $(or $(SECONDS_EACH),60) $(FUZZ)
+
 lint: tools ruby ## formatting, clippy, licences and bans, arrows between the crates
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo deny --log-level error check bans licenses sources
 	$(XTASK) check-deps
@@ -42,6 +46,7 @@ ruby: ## the image of Ruby that recipes need
 
 fmt: ## format the code
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 tools: $(TOOLS)/.stamp
 

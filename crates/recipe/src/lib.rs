@@ -11,6 +11,8 @@ mod client_log;
 mod engine;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod host;
 mod image;
 mod plan;
