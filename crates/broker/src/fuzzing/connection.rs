@@ -21,7 +21,7 @@ use crate::settings::{Clock, Settings};
 
 /// Lets `guest` in, with the password `guest`.
 #[derive(Debug)]
-struct Guest;
+pub(crate) struct Guest;
 
 impl Authority for Guest {
     fn authenticate<'a>(&'a self, user: &'a str, password: &'a [u8]) -> Authentication<'a> {

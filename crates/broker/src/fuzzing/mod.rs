@@ -9,6 +9,8 @@ use amq_protocol::protocol::basic::AMQPProperties;
 use amq_protocol::types::parsing::parse_field_table;
 use bytes::BytesMut;
 
+#[cfg(test)]
+pub(crate) use connection::Guest;
 pub use connection::connection;
 pub use seeds::{connection_seeds, frame_seeds, header_seeds, table_seeds};
 
