@@ -25,10 +25,10 @@ test: tools lint ## everything that CI runs
 	cargo build --locked --workspace --bins
 	cargo nextest run --locked --workspace
 
-bench: tools ruby ## our programs against their peers; BENCH="facts" runs only that comparison
-	@./scripts/need.sh cc ohai rsync rabbitmq-server
+bench: tools ruby $(TOOLS)/salt/.stamp ## our programs against their peers; BENCH="facts" runs only that comparison
+	@./scripts/need.sh cc ohai puppet rsync rabbitmq-server
 	@cargo build --quiet --locked --release $(STATIC) --package jetpack --package benches
-	@cargo run --quiet --locked --release $(STATIC) --package benches -- $(BENCH)
+	@JETPACK_BENCH_SALT=$(CURDIR)/$(TOOLS)/salt/bin/salt-call cargo run --quiet --locked --release $(STATIC) --package benches -- $(BENCH)
 
 fuzz: ruby ## every fuzzer for a minute; FUZZ=name for one, SECONDS_EACH=300 for longer
 	@./scripts/fuzz.sh $(or $(SECONDS_EACH),60) $(FUZZ)
@@ -52,6 +52,13 @@ tools: $(TOOLS)/.stamp
 
 $(TOOLS)/.stamp: requirements-test.txt scripts/install-tools.sh $(wildcard scripts/emulators/*)
 	@./scripts/install-tools.sh $(TOOLS)
+
+# Salt is large and has many requirements: in an environment of its own, which only `make bench` needs.
+$(TOOLS)/salt/.stamp: requirements-bench.txt
+	@./scripts/need.sh venv cc
+	python3 -m venv $(TOOLS)/salt
+	$(TOOLS)/salt/bin/python -m pip --quiet --disable-pip-version-check install --requirement requirements-bench.txt
+	touch $@
 
 clean: ## remove everything that was built
 	cargo clean
