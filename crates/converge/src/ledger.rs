@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use node::home::Home;
 use node::identity::Machine;
 use node::lock::Lock;
-use protocol::{ConvergeFailure, ConvergeStep, Phase};
+use protocol::{ConvergeFailure, ConvergeStep, Phase, RecipesReport};
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
@@ -72,6 +72,9 @@ pub struct Ledger {
     /// The scripts in the order in which they run; none before the projects are unpacked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ConvergeStep>,
+    /// What recipes did, once they have run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipes: Option<RecipesReport>,
 }
 
 impl Ledger {
@@ -132,6 +135,7 @@ impl Ledger {
             failure: None,
             timings: BTreeMap::new(),
             steps: Vec::new(),
+            recipes: None,
         }
     }
 

@@ -36,8 +36,10 @@ pub struct Plan<'a> {
 /// What the user asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Download the projects. Without, the scripts that are there are run.
+    /// Download the projects. Without, what is there is run.
     pub sync: bool,
+    /// Run recipes.
+    pub recipes: bool,
     /// Run scripts that succeeded before too.
     pub rerun_scripts: bool,
     /// Who else sees the output of scripts as it comes.
@@ -48,6 +50,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             sync: true,
+            recipes: true,
             rerun_scripts: false,
             tee: None,
         }

@@ -101,7 +101,13 @@ impl Plan<'_> {
             });
             return Ok(Preview {
                 specs: Vec::new(),
-                recipes: None,
+                recipes: match self.options.recipes {
+                    true => {
+                        let run_list = sync::run_list_on_machine(root, self.specs);
+                        recipes::wanted(self, run_list.iter().map(String::as_str), self.specs)?
+                    }
+                    false => None,
+                },
                 scripts: self.scripts(steps.collect())?,
             });
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use node::config::{NodeData, run_list};
-use protocol::{ClusterInitSpec, ConvergeFailure};
+use protocol::{ClusterInitSpec, ConvergeFailure, RecipesReport};
 
 use crate::Plan;
 
@@ -51,6 +51,9 @@ pub trait Recipes: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`Recipes::converge`].
     async fn deferred(&self) -> Result<(), RecipesError>;
+
+    /// What they have done so far.
+    fn report(&self) -> RecipesReport;
 }
 
 /// What the node and its specs want: nothing when they want nothing, or when `cyclecloud.enable_chef` is false. `of_specs` are

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use locker::Transfer;
 use node::command::Ended;
-use protocol::{ClusterInitSpec, ConvergeFailure, ConvergeStep, Installation, InstallationStatus, Phase};
+use protocol::{
+    ClusterInitSpec, ConvergeFailure, ConvergeStep, Installation, InstallationStatus, Phase, RecipesReport,
+};
 
 use crate::Script;
 
@@ -101,6 +103,8 @@ pub struct Progress {
     pub started: Timestamp,
     /// The scripts in the order in which they run.
     pub steps: Vec<ConvergeStep>,
+    /// What recipes did, once they have run.
+    pub recipes: Option<RecipesReport>,
 }
 
 impl Progress {
@@ -129,6 +133,10 @@ impl Progress {
                 // Each script is reported as it begins; the list would only be said again and again.
                 InstallationStatus::Started => Vec::new(),
                 _ => self.steps.clone(),
+            },
+            recipes: match status {
+                InstallationStatus::Started => None,
+                _ => self.recipes.clone(),
             },
             hostname,
             ipv4,

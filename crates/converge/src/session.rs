@@ -10,7 +10,7 @@ use node::command::Stop;
 use node::home::Home;
 use node::identity::Machine;
 use node::lock::{Lock, LockError};
-use protocol::{ConvergeFailure, ConvergeStep, Phase, StepState};
+use protocol::{ClusterInitSpec, ConvergeFailure, ConvergeStep, Phase, StepState};
 use tokio::time::sleep;
 
 use crate::meter::Meter;
@@ -132,6 +132,7 @@ impl<'a> Session<'a> {
             mode: self.ledger.mode.clone(),
             started: self.ledger.started,
             steps: self.ledger.steps.clone(),
+            recipes: self.ledger.recipes.clone(),
         }
     }
 
@@ -187,6 +188,7 @@ impl<'a> Session<'a> {
         scripts::end_orphan(plan).await?;
         let tree = scripts::Tree::open(plan, self.cut_off)?;
         let mut specs = plan.specs.to_vec();
+        let run_lists: Vec<String>;
         if plan.options.sync {
             self.enter(Phase::Sync, reporter)?;
             let synced = tokio::select! {
@@ -202,15 +204,12 @@ impl<'a> Session<'a> {
                 .map(|synced| (synced.spec, synced.run_list))
                 .unzip();
             specs = there;
-            let run_list = run_list.iter().flatten().map(String::as_str);
-            let wanted = recipes::wanted(plan, run_list, &specs).inspect_err(|_| {
-                self.end_phase();
-                self.ledger.phase = Phase::Recipes;
-            })?;
-            if let (Some(wanted), Some(recipes)) = (wanted, plan.recipes) {
-                self.enter(Phase::Recipes, reporter)?;
-                recipes.converge(&wanted).await?;
-            }
+            run_lists = run_list.into_iter().flatten().collect();
+        } else {
+            run_lists = sync::run_list_on_machine(&plan.settings.cluster_init_root, &specs);
+        }
+        if plan.options.recipes {
+            self.recipes(plan, &run_lists, &specs, reporter).await?;
         }
         self.enter(Phase::ClusterInit, reporter)?;
         let steps = steps::on_machine(tree.root(), &specs)?;
@@ -226,7 +225,31 @@ impl<'a> Session<'a> {
         scripts::run(self, plan, &tree, &steps, reporter, stop).await?;
         if let Some(recipes) = plan.recipes.filter(|recipes| recipes.has_deferred()) {
             self.enter(Phase::Deferred, reporter)?;
-            recipes.deferred().await?;
+            let done = recipes.deferred().await;
+            self.ledger.recipes = Some(recipes.report());
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Runs the recipes of the node and of its specs.
+    async fn recipes(
+        &mut self,
+        plan: &Plan<'_>,
+        run_lists: &[String],
+        specs: &[ClusterInitSpec],
+        reporter: &mut dyn Reporter,
+    ) -> Result<(), ConvergeError> {
+        let run_lists = run_lists.iter().map(String::as_str);
+        let wanted = recipes::wanted(plan, run_lists, specs).inspect_err(|_| {
+            self.end_phase();
+            self.ledger.phase = Phase::Recipes;
+        })?;
+        if let (Some(wanted), Some(recipes)) = (wanted, plan.recipes) {
+            self.enter(Phase::Recipes, reporter)?;
+            let done = recipes.converge(&wanted).await;
+            self.ledger.recipes = Some(recipes.report());
+            done?;
         }
         Ok(())
     }

@@ -21,6 +21,9 @@ pub(crate) struct Stamp {
     pub(crate) version: String,
     /// Of all paths, sums and modes; none when the locker does not tell sums.
     pub(crate) digest: Option<String>,
+    /// The recipes and roles of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) run_list: Vec<String>,
 }
 
 /// A folder that could not be staged or swapped.
@@ -78,6 +81,11 @@ impl Stage {
     /// What the current folder holds; none when it is not there or nobody knows.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         stamp(&self.current)
+    }
+
+    /// Says of the current folder, whose files are right, where they are from now.
+    pub(crate) fn restamp(&self, stamp: &Stamp) -> Result<(), StageError> {
+        Ok(durable::write_json(&self.current.join(STAMP), 0o644, stamp)?)
     }
 
     /// Ends what a crash interrupted and removes what it left.
@@ -170,6 +178,7 @@ mod tests {
         Stamp {
             version: "1".to_owned(),
             digest: None,
+            run_list: Vec::new(),
         }
     }
 

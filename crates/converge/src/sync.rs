@@ -5,6 +5,7 @@
 //! downloaded again.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use locker::project::{Manifest, SpecFile, manifest_path};
@@ -105,6 +106,16 @@ pub(crate) async fn run(plan: &Plan<'_>, meter: &Arc<Meter>) -> Result<Vec<Synce
             }
         });
     Ok(synced.collect())
+}
+
+/// The run lists of the specs as they are on this machine, in the order of the specs.
+pub(crate) fn run_list_on_machine(root: &Path, specs: &[ClusterInitSpec]) -> Vec<String> {
+    let stamp = |spec: &ClusterInitSpec| Stage::new(root, &spec.project, &spec.spec).stamp();
+    specs
+        .iter()
+        .filter_map(stamp)
+        .flat_map(|stamp| stamp.run_list)
+        .collect()
 }
 
 /// Finds every spec in its locker; those that are optional may be missing.
@@ -224,12 +235,16 @@ async fn bring(found: &Found, limit: &Arc<Semaphore>, meter: &Arc<Meter>) -> Res
     let stamp = Stamp {
         version: found.version.clone(),
         digest: found.digest.clone(),
+        run_list: found.run_list.clone(),
     };
     if let Some(there) = stage.stamp()
         && there.digest.is_some()
         && there.digest == found.digest
         && files::all_there(&found.files, stage.current())
     {
+        if there != stamp {
+            stage.restamp(&stamp)?;
+        }
         return Ok(Outcome::Unchanged);
     }
     stage.prepare()?;

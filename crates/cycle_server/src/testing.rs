@@ -198,10 +198,14 @@ impl Bench {
     }
 
     pub(crate) async fn import(&self, template: &str, force: bool) -> Answer {
+        self.import_as("demo", template, force).await
+    }
+
+    pub(crate) async fn import_as(&self, name: &str, template: &str, force: bool) -> Answer {
         let encode = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02x}")).collect() };
         let body = format!("cluster={}&force={force}&file=demo.txt", encode(template));
         let request = self
-            .request("POST", "/cloud/api/import_cluster/demo")
+            .request("POST", &format!("/cloud/api/import_cluster/{name}"))
             .basic_auth(ADMIN.0, Some(ADMIN.1))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body);
@@ -227,10 +231,15 @@ impl Bench {
 
     /// Imports the cluster `demo` and starts it.
     pub(crate) async fn start(&self, template: &str) {
+        self.start_cluster("demo", template).await;
+    }
+
+    /// Imports a cluster and starts it.
+    pub(crate) async fn start_cluster(&self, name: &str, template: &str) {
         let bench = self;
-        bench.import(template, false).await.expect(200);
+        bench.import_as(name, template, false).await.expect(200);
         bench
-            .call("POST", "/cloud/actions/startcluster/demo", None)
+            .call("POST", &format!("/cloud/actions/startcluster/{name}"), None)
             .await
             .expect(200);
         let machines = Arc::new(FakeProvider::default());

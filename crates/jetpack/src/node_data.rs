@@ -3,7 +3,7 @@
 use facts::{Freshness, node_facts};
 use link::join::Membership;
 use node::clock::SystemClock;
-use node::config::{NodeData, OVERRIDDEN};
+use node::config::{Facts, NodeData, OVERRIDDEN};
 use node::home::Home;
 use node::properties::{self, Properties};
 use node::settings::Settings;
@@ -11,7 +11,7 @@ use protocol::{MessageType, NodeConfiguration};
 
 use crate::deliver;
 
-/// Asks the machine and its cloud anew and writes both files.
+/// Asks the machine and its cloud anew and writes both files. What the machine says is in the data, too.
 ///
 /// # Errors
 /// When node.json cannot be written. The properties are no reason to fail.
@@ -19,7 +19,7 @@ pub(crate) async fn refresh(
     home: &Home,
     membership: &Membership,
     configuration: &NodeConfiguration,
-) -> anyhow::Result<NodeData> {
+) -> anyhow::Result<(NodeData, Facts)> {
     let settings = Settings::load(home)?;
     let facts = node_facts(home, &settings.metadata, Freshness::Now).await;
     let data = membership.write_node_json(home, configuration, &facts)?;
@@ -35,7 +35,7 @@ pub(crate) async fn refresh(
             terminal::chain(error.as_ref())
         ));
     }
-    Ok(data)
+    Ok((data, facts))
 }
 
 /// Fills in what Jetpack knows itself, and tells the server if that changes anything.

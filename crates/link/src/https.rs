@@ -9,6 +9,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::tls;
 
@@ -22,6 +23,8 @@ const MAX_UPLOAD_ANSWER: usize = 64 << 10;
 const MAX_CA: usize = 256 << 10;
 /// The configuration of a node with its whole `[[[configuration]]]` tree.
 const MAX_CONFIGURATION: usize = 16 << 20;
+/// The attributes of all nodes of a large cluster.
+const MAX_NODES: usize = 256 << 20;
 /// The server's errors are one sentence.
 const MAX_ERROR: usize = 64 << 10;
 
@@ -237,6 +240,46 @@ impl ServerApi {
             reason: "it does not say where the report is".to_owned(),
             source: Some(error.into()),
         })
+    }
+
+    /// The attributes of the nodes of this node's cluster that let others know of them, by the name of the node; with a role or
+    /// recipe those that have it.
+    ///
+    /// # Errors
+    /// [`Error::Away`] when a later try may succeed.
+    pub async fn discoverable(
+        &self,
+        role: Option<&str>,
+        recipe: Option<&str>,
+    ) -> Result<Vec<Map<String, Value>>, Error> {
+        let wanted: Vec<(&str, &str)> = [("role", role), ("recipe", recipe)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect();
+        let response = self
+            .call(Method::GET, &["clusterlink", "discoverable"], |request| {
+                request.query(&wanted)
+            })
+            .await?;
+        let url = response.url().to_string();
+        let body = bounded(response, MAX_NODES).await?;
+        serde_json::from_slice(&body).map_err(|error| Error::Unexpected {
+            url,
+            reason: "it does not say which nodes there are".to_owned(),
+            source: Some(error.into()),
+        })
+    }
+
+    /// Lets the other nodes of the cluster know these attributes of this node, in the place of those before.
+    ///
+    /// # Errors
+    /// [`Error::Away`] when a later try may succeed.
+    pub async fn store_discoverable(&self, attributes: &Map<String, Value>) -> Result<(), Error> {
+        self.call(Method::PUT, &["clusterlink", "discoverable"], |request| {
+            request.json(attributes)
+        })
+        .await?;
+        Ok(())
     }
 
     async fn call(

@@ -15,6 +15,11 @@ use crate::home::Home;
 use crate::ini::{Entry, Ini, IniError};
 use crate::lock::{Lock, LockError};
 
+/// Ruby itself, with what it has read of a large run list, needs about half of it.
+const LEAST_RECIPES_MEMORY: u64 = 128 << 20;
+/// What a program of WebAssembly can have.
+const MOST_RECIPES_MEMORY: u64 = 4 << 30;
+
 /// The settings cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -91,6 +96,11 @@ pub struct ConvergeSettings {
     pub downloads: usize,
     /// `cache_bytes`: most bytes of downloaded files that are kept for the next time; 0 keeps none. Default 2 GiB.
     pub cache_bytes: u64,
+    /// `recipes_timeout`: longest run of the recipes with everything that they start, and then of their deferred blocks. Default 6
+    /// hours.
+    pub recipes_timeout: Duration,
+    /// `recipes_memory_bytes`: most memory of Ruby, at most 4 GiB. Default 1 GiB.
+    pub recipes_memory_bytes: u64,
     /// `maintenance_interval`: pause between converges of a node that is to be maintained
     /// (`cyclecloud.maintenance_converge.enabled`). Default 20 minutes.
     pub maintenance_interval: Duration,
@@ -167,6 +177,8 @@ impl Settings {
                 script_log_bytes: 8 << 20,
                 downloads: 8,
                 cache_bytes: 2 << 30,
+                recipes_timeout: Duration::from_secs(6 * 3600),
+                recipes_memory_bytes: 1 << 30,
                 maintenance_interval: Duration::from_secs(20 * 60),
                 cluster_init_root: home.default_cluster_init(),
             },
@@ -250,6 +262,11 @@ impl Settings {
             }
             ("converge", "downloads") => converge.downloads = number(entry, 1, wrong)?,
             ("converge", "cache_bytes") => converge.cache_bytes = number(entry, 0, wrong)?,
+            ("converge", "recipes_timeout") => converge.recipes_timeout = duration(entry, wrong)?,
+            ("converge", "recipes_memory_bytes") => {
+                converge.recipes_memory_bytes =
+                    number(entry, LEAST_RECIPES_MEMORY, wrong)?.min(MOST_RECIPES_MEMORY);
+            }
             ("converge", "maintenance_interval") => {
                 converge.maintenance_interval = duration(entry, wrong)?;
             }
@@ -390,6 +407,10 @@ mod tests {
             (
                 "[metadata]\naws = https://h\n",
                 "`https://h` is not a URL like `http://169.254.169.254` for `aws`",
+            ),
+            (
+                "[converge]\nrecipes_memory_bytes = 1000\n",
+                "`1000` is not a number of at least 134217728",
             ),
             ("[log]\nmax_files = 0\n", "`0` is not a number of at least 1"),
             (

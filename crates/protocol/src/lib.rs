@@ -26,8 +26,8 @@ pub use envelope::{Envelope, MessageType, Messages};
 pub use event::{Event, Level, Priority, WordError};
 pub use ids::{IdError, check_name};
 pub use message::{
-    ConvergeFailure, ConvergeStep, Heartbeat, Installation, InstallationStatus, Log, Phase, Shutdown,
-    ShutdownCause, ShutdownPolicy, StepState,
+    ConvergeFailure, ConvergeStep, Heartbeat, Installation, InstallationStatus, Log, Phase, RecipesReport,
+    Shutdown, ShutdownCause, ShutdownPolicy, SlowResource, StepState,
 };
 pub use report::{
     AUTOSCALE_EXPIRATION, Autoscale, Condition, ConditionStatus, Custom, CustomError, DEFAULT_ARRAY,

@@ -1,6 +1,7 @@
 //! The contents of the messages, one type for each kind that both ends read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ pub struct Installation {
     /// The scripts in the order in which they run; present once the converge has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ConvergeStep>,
+    /// What recipes did; present once they have run and the converge has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipes: Option<RecipesReport>,
     /// Host name of the machine, short form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
@@ -54,6 +58,48 @@ pub struct Installation {
     /// Why it failed; present exactly when `status` is failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ConvergeFailure>,
+}
+
+/// What the recipes of a converge did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecipesReport {
+    /// Actions of resources, of custom resources and of what they are made of.
+    pub total: u64,
+    /// Those that changed something.
+    pub updated: u64,
+    /// Those that a guard held back.
+    pub skipped: u64,
+    /// Those that failed while their recipe did not mind.
+    pub ignored: u64,
+    /// The slowest, slowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slowest: Vec<SlowResource>,
+}
+
+/// In one line, without the slowest.
+impl fmt::Display for RecipesReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { total, updated, .. } = self;
+        write!(f, "{updated} of {total} actions changed something")?;
+        if self.skipped > 0 {
+            write!(f, ", {} were skipped", self.skipped)?;
+        }
+        if self.ignored > 0 {
+            write!(f, ", {} failed and were ignored", self.ignored)?;
+        }
+        Ok(())
+    }
+}
+
+/// A resource that took long.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SlowResource {
+    /// The resource, for instance `package[nfs-common]`.
+    pub resource: String,
+    /// What was done.
+    pub action: String,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 /// How a converge stands.

@@ -36,9 +36,9 @@ require 'open3'
 require 'delegate'
 
 %w[
-  host/door host/files host/status host/processes host/users host/time host/threads host/sockets host/lifecycle
+  host/door host/files host/status host/processes host/users host/time host/threads host/sockets host/https host/lifecycle
   chef/log chef/exceptions chef/config chef/mash chef/attributes chef/node chef/shell_out chef/chef_utils chef/dsl
   chef/lazy chef/property chef/resource chef/provider chef/guard chef/notifications chef/collection chef/builtin
-  chef/ruby_resources chef/template chef/cookbook chef/recipe chef/run_list chef/run_context chef/data_bag
+  chef/ruby_resources chef/template chef/cookbook chef/definition chef/recipe chef/run_list chef/run_context chef/data_bag
   chef/file_edit chef/cluster chef/compat chef/errors chef/run
 ].each { |file| load "/__ruby__/jetpack/#{file}.rb" }

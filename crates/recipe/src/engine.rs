@@ -12,13 +12,15 @@ use crate::error::{Failure, RecipeError};
 use crate::event::{Event, Observer};
 use crate::host::Host;
 use crate::image::image;
-use crate::plan::{Plan, Surroundings};
+use crate::plan::{Plan, Reboot, Surroundings};
 
 /// What the host, the engine and whoever waits for it know of the run.
 pub(crate) struct Shared {
     pub(crate) observer: Mutex<Box<dyn Observer>>,
     /// What is at work: a file of a cookbook, or a resource.
     pub(crate) at: Mutex<Option<String>>,
+    /// What recipes have asked for.
+    pub(crate) reboot: Mutex<Option<Reboot>>,
 }
 
 impl Shared {
@@ -84,6 +86,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             observer: Mutex::new(observer),
             at: Mutex::new(None),
+            reboot: Mutex::new(None),
         });
         let for_ruby = Arc::clone(&shared);
         let thread = thread::Builder::new()
@@ -112,8 +115,13 @@ impl Engine {
     ///
     /// # Errors
     /// When a recipe or a resource fails, with its file and line. Ruby can still be asked for the deferred blocks.
+    /// [`RecipeError::Reboot`] when a recipe wants to go on after a reboot.
     pub fn converge(&self) -> Result<(), RecipeError> {
-        let done = self.phase("compile").and_then(|()| self.phase("converge"));
+        let done = self
+            .phase("compile")
+            .and_then(|()| self.rebooting())
+            .and_then(|()| self.phase("converge"))
+            .and_then(|()| self.rebooting());
         match &done {
             Ok(()) => self.shared.tell(&Event::Finished),
             Err(error) => self.shared.tell(&Event::Failed(error)),
@@ -126,7 +134,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::converge`].
     pub fn deferred(&self) -> Result<(), RecipeError> {
-        let done = self.phase("deferred");
+        let done = self.phase("deferred").and_then(|()| self.rebooting());
         if let Err(error) = &done {
             self.shared.tell(&Event::Failed(error));
         }
@@ -137,6 +145,25 @@ impl Engine {
     pub fn has_deferred(&self) -> bool {
         self.eval("Chef.run_context&.root&.deferred? || false")
             .is_ok_and(|answer| answer == "true")
+    }
+
+    /// The reboot that recipes ask for, if they do.
+    pub fn reboot(&self) -> Option<Reboot> {
+        self.shared
+            .reboot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Nothing more is done when a recipe wants a reboot first.
+    fn rebooting(&self) -> Result<(), RecipeError> {
+        match self.reboot() {
+            Some(reboot) if reboot.at_once => Err(RecipeError::Reboot {
+                reason: reboot.reason,
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn phase(&self, name: &str) -> Result<(), RecipeError> {

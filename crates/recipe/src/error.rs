@@ -71,6 +71,12 @@ pub enum RecipeError {
     /// An exception.
     #[error("{}", .0.summary())]
     Failed(Box<Failure>),
+    /// A recipe wants the machine to be rebooted before it goes on.
+    #[error("a recipe asks for a reboot: {reason}")]
+    Reboot {
+        /// Why.
+        reason: String,
+    },
     /// A recipe ended the process.
     #[error("a recipe calls `exit` with status {status}{}", place(at.as_deref()))]
     Exit {

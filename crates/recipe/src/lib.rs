@@ -5,9 +5,11 @@
 //! that a node neither parses nor compiles it. What happens is told to an [`Observer`]: [`ClientLog`] writes it down as
 //! `chef-client` does, [`Summary`] counts it.
 //!
-//! The crate touches the machine through `converge` and `node`. It must not know that a server exists.
+//! The crate touches the machine through `converge` and `node`. It must not know that a server exists: who
+//! knows the other nodes of the cluster is a [`Cluster`] to it.
 
 mod client_log;
+mod cluster;
 mod engine;
 mod error;
 mod event;
@@ -19,9 +21,10 @@ mod plan;
 mod summary;
 
 pub use client_log::ClientLog;
+pub use cluster::{Alone, Attributes, Cluster, ClusterError};
 pub use engine::Engine;
 pub use error::{Failure, RecipeError};
 pub use event::{Event, Level, Observer};
 pub use image::image;
-pub use plan::{Limits, Plan, Surroundings};
+pub use plan::{CollectFacts, Limits, Plan, Reboot, Surroundings};
 pub use summary::{Slow, Summary};

@@ -1,12 +1,16 @@
 //! What is to be run, and with what.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use converge::resource::{Machine, Options};
 use node::command::Stop;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::cluster::Cluster;
 
 /// What is to be run.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -35,9 +39,6 @@ pub struct Plan {
     pub log_level: Option<String>,
     /// Change nothing, and say what would be changed.
     pub dry_run: bool,
-    /// The other nodes of the cluster that made themselves known, with their attributes.
-    #[serde(skip)]
-    pub cluster_nodes: Vec<Value>,
 }
 
 /// The machine that is converged, and how.
@@ -47,10 +48,37 @@ pub struct Surroundings {
     pub machine: Machine,
     /// How resources are applied.
     pub options: Options,
+    /// The other nodes.
+    pub cluster: Arc<dyn Cluster>,
+    /// Collects the facts of the machine anew, in the schema of Ohai.
+    pub facts: CollectFacts,
+    /// Whether recipes may ask for a reboot: the machine is this node's own.
+    pub reboots: bool,
     /// Ends Ruby and every program that recipes have started.
     pub stop: Stop,
     /// What Ruby may use.
     pub limits: Limits,
+}
+
+/// See [`Surroundings::facts`].
+#[derive(Clone)]
+pub struct CollectFacts(pub Arc<dyn Fn() -> Map<String, Value> + Send + Sync>);
+
+impl fmt::Debug for CollectFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CollectFacts")
+    }
+}
+
+/// A reboot that recipes ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reboot {
+    /// Why, for people.
+    pub reason: String,
+    /// In how many minutes.
+    pub delay_minutes: u64,
+    /// Whether the recipes end here; else the machine reboots when the node is ready.
+    pub at_once: bool,
 }
 
 /// What recipes may use.

@@ -114,16 +114,12 @@ impl Fetch {
     }
 
     async fn exchange(&self, out: &mut (impl Write + Send)) -> Result<Answer, Cause> {
-        // Whoever came first has set the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let trust = if self.anybody {
             Trust::Anybody
         } else {
             Trust::System
         };
-        let client = trust
-            .client()
-            .map_err(|error| self.failed(error.to_string(), None))?;
+        let client = client_of(&trust).map_err(|error| self.failed(error, None))?;
         let mut url = Url::parse(&self.url).map_err(|error| self.failed(error.to_string(), None))?;
         let (mut method, mut body, mut private) = (self.method.clone(), self.body.clone(), true);
         for _ in 0..=MOST_REDIRECTS {
@@ -196,8 +192,15 @@ impl Fetch {
     }
 }
 
+/// A client that believes what `trust` says.
+pub(super) fn client_of(trust: &Trust) -> Result<reqwest::Client, String> {
+    // Whoever came first has set the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    trust.client().map_err(|error| error.to_string())
+}
+
 /// An error with its causes, without the address, which may hold secrets.
-fn reason(error: &reqwest::Error) -> String {
+pub(super) fn reason(error: &reqwest::Error) -> String {
     let mut source = std::error::Error::source(error);
     let mut words = Vec::new();
     while let Some(error) = source {

@@ -11,6 +11,7 @@
 mod act;
 mod catalogue;
 mod error;
+mod exchange;
 mod files;
 mod http;
 mod kinds;
@@ -21,6 +22,7 @@ mod runner;
 
 pub use catalogue::{Default as PropertyDefault, Kind, Property, Provides, Required, Type, catalogue, find};
 pub use error::{Cause, ResourceError};
+pub use exchange::{Answer, Certificates, Exchange, ExchangeError};
 pub use machine::Machine;
 pub use request::{Report, Request};
 pub use runner::{Options, Platform, Runner};

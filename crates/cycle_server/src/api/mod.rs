@@ -7,6 +7,7 @@ mod body;
 mod clusterlink;
 mod clusters;
 mod configuration;
+mod discoverable;
 mod error;
 mod events;
 mod import;
@@ -94,6 +95,10 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
         .route("/clusterlink/userdata/{id}", userdata)
         .route("/clusterlink/messages", messages)
         .route("/clusterlink/secret", secret)
+        .route(
+            "/clusterlink/discoverable",
+            get(discoverable::search).put(discoverable::store),
+        )
         .route("/lockers", get(lockers::all))
         .route("/lockers/{locker}/", get(lockers::list))
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -14,6 +14,8 @@ const MAX_CONDITIONS: usize = 200;
 const MAX_FAILURES: usize = 200;
 /// Most scripts that are kept of a converge.
 const MAX_STEPS: usize = 1000;
+/// Most resources that are kept of a converge, the slowest.
+const MAX_SLOWEST: usize = 50;
 /// Longest name of a condition, in bytes.
 const MAX_NAME: usize = 256;
 
@@ -119,6 +121,13 @@ pub(super) fn converge(report: &Installation, time: Timestamp) -> Option<Documen
     let started = report.started?;
     let mut report = report.clone();
     report.steps.truncate(MAX_STEPS);
+    if let Some(recipes) = &mut report.recipes {
+        recipes.slowest.truncate(MAX_SLOWEST);
+        for slow in &mut recipes.slowest {
+            slow.resource = cut(&slow.resource);
+            slow.action = cut(&slow.action);
+        }
+    }
     if let Some(failure) = &mut report.failure {
         failure.message = cut(&failure.message);
         failure.output = cut(&failure.output);

@@ -2,10 +2,10 @@
 //! which are read all the time.
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
+use rusqlite::{OptionalExtension, Transaction};
 use serde_json::Value;
 
-use super::{Store, StoreError};
+use super::{Node, Store, StoreError, nodes};
 
 /// What a document is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum DocumentKind {
     Tests,
     /// One of the last converges. Its name sorts as its beginning does.
     Converge,
+    /// What the node lets the other nodes of its cluster know of it; it has one such document.
+    Discoverable,
 }
 
 /// How many converges of a node are kept.
@@ -27,6 +29,7 @@ impl DocumentKind {
             Self::Properties => "properties",
             Self::Tests => "tests",
             Self::Converge => "converge",
+            Self::Discoverable => "discoverable",
         }
     }
 }
@@ -45,14 +48,14 @@ pub struct Document {
 }
 
 impl Store {
-    /// The documents of a node, by kind and name.
+    /// The documents of a node, by kind and name. Not what it lets other nodes know, see [`Store::discoverable`].
     ///
     /// # Errors
     /// When the database fails.
     pub async fn documents(&self, node_id: &str) -> Result<Vec<Document>, StoreError> {
         let node_id = node_id.to_owned();
         self.read(move |t| {
-            let sql = "SELECT kind, name, time, body FROM documents WHERE node_id = ?1 ORDER BY kind, name";
+            let sql = "SELECT kind, name, time, body FROM documents WHERE node_id = ?1 AND kind != 'discoverable' ORDER BY kind, name";
             let mut statement = t.prepare_cached(sql)?;
             let rows = statement.query_map([node_id], |row| {
                 let kind: String = row.get(0)?;
@@ -66,6 +69,7 @@ impl Store {
                     kind: match kind.as_str() {
                         "tests" => DocumentKind::Tests,
                         "converge" => DocumentKind::Converge,
+                        "discoverable" => DocumentKind::Discoverable,
                         _ => DocumentKind::Properties,
                     },
                     name,
@@ -74,6 +78,48 @@ impl Store {
                 });
             }
             Ok(documents)
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Writes a document of a node. False when there is no such node; then nothing is done.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn save_document(&self, node_id: &str, document: Document) -> Result<bool, StoreError> {
+        let node_id = node_id.to_owned();
+        self.write(move |t| {
+            let exists = nodes::by_id(t, &node_id)?.is_some();
+            if exists {
+                save(t, &node_id, &document)?;
+            }
+            Ok(exists)
+        })
+        .await
+    }
+
+    /// The nodes of a cluster that let others know of them, by name, and what they let know.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn discoverable(&self, cluster: &str) -> Result<Vec<(Node, Value)>, StoreError> {
+        let cluster = cluster.to_owned();
+        self.read(move |t| {
+            let sql = "SELECT body FROM documents WHERE node_id = ?1 AND kind = ?2";
+            let mut statement = t.prepare_cached(sql)?;
+            let mut found = Vec::new();
+            for node in nodes::of_cluster(t, &cluster)? {
+                let kind = DocumentKind::Discoverable.as_str();
+                let body: Option<String> = statement
+                    .query_row((&node.id, kind), |row| row.get(0))
+                    .optional()?;
+                if let Some(body) = body {
+                    found.push((node, serde_json::from_str(&body)?));
+                }
+            }
+            Ok(found)
         })
         .await
     }

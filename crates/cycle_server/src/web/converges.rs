@@ -6,6 +6,9 @@ use protocol::{Installation, InstallationStatus, StepState};
 use super::view::{duration, whole_seconds};
 use crate::store::Document;
 
+/// A resource that took less, in seconds, made no boot slow.
+const WORTH_SHOWING: f64 = 0.05;
+
 /// One converge of a node.
 pub(super) struct ConvergeView {
     pub(super) status: &'static str,
@@ -19,6 +22,10 @@ pub(super) struct ConvergeView {
     pub(super) took: String,
     /// Times of the phases.
     pub(super) phases: String,
+    /// What its recipes did; empty when there were none.
+    pub(super) recipes: String,
+    /// The resources that took longest.
+    pub(super) slowest: Vec<SlowView>,
     /// The scripts that were run.
     pub(super) steps: Vec<StepView>,
     /// How many were not run, mostly because they had succeeded before.
@@ -27,6 +34,12 @@ pub(super) struct ConvergeView {
     pub(super) failure: String,
     /// When the node tries again; only while that is to come.
     pub(super) next: Option<Timestamp>,
+}
+
+/// A resource of a recipe.
+pub(super) struct SlowView {
+    pub(super) name: String,
+    pub(super) seconds: String,
 }
 
 /// One script of a converge.
@@ -83,6 +96,21 @@ impl ConvergeView {
                 seconds(took as f64 / 1000.0)
             },
             phases: phases.join(", "),
+            recipes: report
+                .recipes
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            slowest: report
+                .recipes
+                .into_iter()
+                .flat_map(|recipes| recipes.slowest)
+                .filter(|slow| slow.seconds >= WORTH_SHOWING)
+                .map(|slow| SlowView {
+                    name: format!("{} {}", slow.resource, slow.action),
+                    seconds: seconds(slow.seconds),
+                })
+                .collect(),
             skipped: skipped.count(),
             steps: report
                 .steps
@@ -178,6 +206,10 @@ mod tests {
                 {"name": "p/s/scripts/1.sh", "state": "succeeded", "seconds": 3.21},
                 {"name": "p/s/scripts/2.sh", "state": "skipped"},
             ],
+            "recipes": {"total": 40, "updated": 3, "skipped": 1, "ignored": 0, "slowest": [
+                {"resource": "package[x]", "action": "install", "seconds": 2.5},
+                {"resource": "file[y]", "action": "create", "seconds": 0.001},
+            ]},
         }));
         assert_eq!(
             (view.took.as_str(), view.phases.as_str()),
@@ -187,5 +219,12 @@ mod tests {
             (view.steps.len(), view.skipped, view.steps[0].seconds.as_str()),
             (1, 1, "3.2 s")
         );
+        assert_eq!(view.recipes, "3 of 40 actions changed something, 1 were skipped");
+        let slowest: Vec<(&str, &str)> = view
+            .slowest
+            .iter()
+            .map(|slow| (slow.name.as_str(), slow.seconds.as_str()))
+            .collect();
+        assert_eq!(slowest, [("package[x] install", "2.5 s")]);
     }
 }

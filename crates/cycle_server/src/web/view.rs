@@ -192,6 +192,7 @@ impl Told {
         };
         for document in documents {
             match document.kind {
+                DocumentKind::Discoverable => {}
                 DocumentKind::Properties => flatten("", &document.body, &mut told.properties),
                 DocumentKind::Tests => told.tests.extend(TestsView::new(document)),
                 DocumentKind::Converge => {

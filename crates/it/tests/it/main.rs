@@ -20,6 +20,7 @@ mod node_data;
 mod people;
 mod plugins;
 mod rabbitmq;
+mod recipes;
 mod senders;
 mod shutdown;
 mod storage;

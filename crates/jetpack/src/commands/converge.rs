@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use converge::{BeginError, ConvergeError, Options, Plan, Session};
+use facts::Freshness;
+use link::https::ServerApi;
 use link::join::Membership;
 use locker::Locker;
 use node::clock::SystemClock;
@@ -15,14 +17,14 @@ use node::config::{Facts, NodeData};
 use node::home::Home;
 use node::identity::Machine;
 use node::settings::Settings;
-use protocol::{ConvergeFailure, NodeConfiguration, Phase};
+use protocol::{ConvergeFailure, Log, MessageType, NodeConfiguration, Phase, Priority};
 use terminal::ResultExt;
 use tracing::Level;
 
 use super::local;
 use super::progress::Telling;
-use super::recipes::Recipes;
-use crate::{context, node_data};
+use super::recipes::{Recipes, Setup, reboot as reboot_machine};
+use crate::{context, deliver, node_data};
 
 /// The key that `cyclecloud start_cluster -t` sets.
 const TEST_MODE: &str = "cyclecloud.test_mode";
@@ -167,10 +169,22 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         configuration,
         lockers,
         data,
+        facts,
+        server,
     } = prepared;
     // The daemon reads the files that hold the output; people want to see it.
     let tee = (args.mode == Mode::Manual).then(|| telling.screen.tee());
-    let recipes = Recipes::new(home, &data, false, &stop, tee.clone());
+    let recipes = Recipes::new(Setup {
+        home,
+        settings,
+        data: &data,
+        facts: &facts,
+        dry_run: false,
+        stop: &stop,
+        tee: tee.clone(),
+        server: Some(server),
+        reboots: *home == Home::standard(),
+    });
     let plan = Plan {
         home,
         settings: &settings.converge,
@@ -181,11 +195,20 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         recipes: recipes.as_dyn(),
         options: Options {
             sync: args.sync(),
+            recipes: !args.cluster_init,
             rerun_scripts: args.rerun_scripts,
             tee,
         },
     };
-    match session.run(&plan, &mut telling, &stop).await {
+    let done = session.run(&plan, &mut telling, &stop).await;
+    // Recipes that want a reboot first have stopped there; after it the node converges again.
+    if let (Ok(()) | Err(ConvergeError::Stopped), Some(reboot)) = (&done, recipes.reboot())
+        && !stop.is_requested()
+    {
+        say_reboot(home, settings, &reboot.reason);
+        return reboot_machine(&reboot.reason, reboot.delay_minutes);
+    }
+    match done {
         Ok(()) => {
             // The session is over: its lock is free for whatever the tests do.
             if args.mode == Mode::Install && data.is_true(TEST_MODE, false) {
@@ -195,6 +218,24 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
         }
         Err(ConvergeError::Failed(failure)) => Err(failed(*failure)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells the log and the server why the machine goes.
+fn say_reboot(home: &Home, settings: &Settings, reason: &str) {
+    let message = format!("rebooting, as a recipe asks for: {reason}");
+    tracing::info!("{message}");
+    let log = Log {
+        level: protocol::Level::Info,
+        priority: Priority::Medium,
+        message,
+    };
+    // The reboot itself matters more than that the server hears of it.
+    if let Err(error) = deliver::keep(home, settings, MessageType::Log, &log) {
+        terminal::warn(format_args!(
+            "the server is not told: {}",
+            terminal::chain(error.as_ref())
+        ));
     }
 }
 
@@ -222,14 +263,22 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
             .fetch_configuration(&membership.userdata)
             .await?
     };
-    let facts = Facts {
-        version: node::version(),
-        ..Facts::default()
-    };
+    let facts = facts::node_facts(home, &settings.metadata, Freshness::Last).await;
     let data = membership.node_data(home, &configuration, &facts);
     let stop = Stop::new();
     context::stop_on_signal(&stop)?;
-    let recipes = Recipes::new(home, &data, true, &stop, Some(to_output()));
+    let server = membership.api(&configuration.node_id)?;
+    let recipes = Recipes::new(Setup {
+        home,
+        settings,
+        data: &data,
+        facts: &facts,
+        dry_run: true,
+        stop: &stop,
+        tee: Some(to_output()),
+        server: Some(server),
+        reboots: true,
+    });
     let plan = Plan {
         home,
         settings: &settings.converge,
@@ -240,6 +289,7 @@ async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
         recipes: recipes.as_dyn(),
         options: Options {
             sync: args.sync(),
+            recipes: !args.cluster_init,
             rerun_scripts: args.rerun_scripts,
             tee: None,
         },
@@ -278,6 +328,8 @@ struct Prepared {
     configuration: NodeConfiguration,
     lockers: BTreeMap<String, Locker>,
     data: NodeData,
+    facts: Facts,
+    server: ServerApi,
 }
 
 async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyhow::Result<Prepared> {
@@ -287,9 +339,12 @@ async fn prepare(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyho
     } else {
         fetch(&mut membership, home, settings).await?
     };
+    let (data, facts) = node_data::refresh(home, &membership, &configuration).await?;
     Ok(Prepared {
         lockers: lockers(&membership, &configuration, settings)?,
-        data: node_data::refresh(home, &membership, &configuration).await?,
+        server: membership.api(&configuration.node_id)?,
+        data,
+        facts,
         configuration,
     })
 }

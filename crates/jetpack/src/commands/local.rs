@@ -25,7 +25,7 @@ use terminal::ResultExt;
 
 use super::converge::{ConvergeArgs, failed, to_output};
 use super::preview;
-use super::recipes::Recipes;
+use super::recipes::{Recipes, Setup};
 use super::screen::Screen;
 use crate::{context, node_data};
 
@@ -136,11 +136,22 @@ async fn converge(args: &ConvergeArgs, folders: &[PathBuf], home: &Home) -> anyh
         userdata: LOCAL.to_owned(),
     };
     membership.keep(home, &SystemClock, &configuration)?;
-    let data = node_data::refresh(home, &membership, &configuration).await?;
+    let (data, facts) = node_data::refresh(home, &membership, &configuration).await?;
 
     let mut screen = Screen::default();
     let tee = if args.dry_run { to_output() } else { screen.tee() };
-    let recipes = Recipes::new(home, &data, args.dry_run, &stop, Some(tee));
+    let recipes = Recipes::new(Setup {
+        home,
+        settings: &settings,
+        data: &data,
+        facts: &facts,
+        dry_run: args.dry_run,
+        stop: &stop,
+        tee: Some(tee),
+        server: None,
+        // The machine is its author's.
+        reboots: false,
+    });
     let plan = Plan {
         home,
         settings: &settings.converge,

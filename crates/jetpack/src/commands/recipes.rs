@@ -5,6 +5,70 @@ pub(crate) use with_ruby::Recipes;
 #[cfg(not(feature = "recipes"))]
 pub(crate) use without_ruby::Recipes;
 
+use std::time::Duration;
+
+use anyhow::Context as _;
+use link::https::ServerApi;
+use node::command::{Command, CommandError, Ended, Stop, Tee};
+use node::config::{Facts, NodeData};
+use node::home::Home;
+use node::settings::Settings;
+
+/// What recipes are run for.
+#[derive(Debug)]
+pub(crate) struct Setup<'a> {
+    pub(crate) home: &'a Home,
+    pub(crate) settings: &'a Settings,
+    /// The node's configuration with everything that the machine is.
+    pub(crate) data: &'a NodeData,
+    /// What the machine is.
+    pub(crate) facts: &'a Facts,
+    /// Nothing is changed.
+    pub(crate) dry_run: bool,
+    pub(crate) stop: &'a Stop,
+    /// Sees what is written to the log.
+    pub(crate) tee: Option<Tee>,
+    /// Who knows the other nodes, if there is a server.
+    pub(crate) server: Option<ServerApi>,
+    /// Whether recipes may ask for a reboot.
+    pub(crate) reboots: bool,
+}
+
+/// How long the system may take to say that it will reboot.
+const REBOOT_LIMIT: Duration = Duration::from_secs(60);
+
+/// Tells the system to reboot.
+///
+/// # Errors
+/// When it does not want to.
+pub(crate) fn reboot(reason: &str, delay_minutes: u64) -> anyhow::Result<()> {
+    let when = match delay_minutes {
+        0 => "now".to_owned(),
+        minutes => format!("+{minutes}"),
+    };
+    let commands = [
+        Command::new("shutdown").arg("-r").arg(when).arg(reason),
+        // A small system has no other.
+        Command::new("systemctl").arg("reboot"),
+    ];
+    let mut failed = None;
+    for command in commands {
+        let run = command
+            .time_limit(REBOOT_LIMIT)
+            .output(Vec::new(), 4096, &Stop::new());
+        match run {
+            Err(error @ CommandError::NotFound { .. }) => failed = Some(error),
+            Ok(output) if output.ended == Ended::Exited(0) => return Ok(()),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                anyhow::bail!("the system refuses to reboot: {said}");
+            }
+            Err(error) => return Err(error).context("cannot reboot"),
+        }
+    }
+    Err(failed.map_or_else(|| anyhow::anyhow!("no command"), Into::into)).context("cannot reboot")
+}
+
 #[cfg(feature = "recipes")]
 mod with_ruby {
     use std::fs::{self, File, OpenOptions};
@@ -15,13 +79,22 @@ mod with_ruby {
     use async_trait::async_trait;
     use converge::resource::{Machine, Options, Platform};
     use converge::{RecipesError, Wanted};
+    use facts::Freshness;
+    use link::https::ServerApi;
     use node::clock::SystemClock;
     use node::command::{Stop, Tee};
     use node::config::NodeData;
     use node::home::Home;
-    use protocol::ConvergeFailure;
-    use recipe::{ClientLog, Engine, Event, Limits, Observer, Plan, RecipeError, Summary, Surroundings};
+    use node::settings::Settings;
+    use protocol::{ConvergeFailure, RecipesReport, SlowResource};
+    use recipe::{
+        Alone, ClientLog, Cluster, ClusterError, CollectFacts, Engine, Event, Limits, Observer, Plan, Reboot,
+        RecipeError, Summary, Surroundings,
+    };
     use serde_json::{Map, Value};
+    use tokio::runtime::Handle;
+
+    use super::Setup;
 
     /// A log of this size is put aside when the next converge begins.
     const LARGEST_LOG: u64 = 10 << 20;
@@ -32,32 +105,46 @@ mod with_ruby {
     #[derive(Debug)]
     pub(crate) struct Recipes {
         home: Home,
+        settings: Settings,
         data: NodeData,
+        automatic: Map<String, Value>,
+        reboots: bool,
         dry_run: bool,
         stop: Stop,
         tee: Option<Tee>,
+        cluster: Arc<dyn Cluster>,
         engine: Mutex<Option<Arc<Engine>>>,
         summary: Arc<Mutex<Summary>>,
     }
 
     impl Recipes {
-        /// For a node with its data. `tee` sees what is written to the log.
-        pub(crate) fn new(
-            home: &Home,
-            data: &NodeData,
-            dry_run: bool,
-            stop: &Stop,
-            tee: Option<Tee>,
-        ) -> Self {
+        /// To be used in a runtime.
+        pub(crate) fn new(setup: Setup<'_>) -> Self {
+            let cluster: Arc<dyn Cluster> = match setup.server {
+                Some(api) => Arc::new(Served {
+                    api,
+                    runtime: Handle::current(),
+                }),
+                None => Arc::new(Alone::default()),
+            };
             Self {
-                home: home.clone(),
-                data: data.clone(),
-                dry_run,
-                stop: stop.clone(),
-                tee,
+                home: setup.home.clone(),
+                settings: setup.settings.clone(),
+                data: setup.data.clone(),
+                automatic: setup.facts.automatic.clone(),
+                reboots: setup.reboots,
+                dry_run: setup.dry_run,
+                stop: setup.stop.clone(),
+                tee: setup.tee,
+                cluster,
                 engine: Mutex::new(None),
                 summary: Arc::default(),
             }
+        }
+
+        /// The reboot that recipes have asked for, if they have.
+        pub(crate) fn reboot(&self) -> Option<Reboot> {
+            self.engine()?.reboot()
         }
 
         pub(crate) fn as_dyn(&self) -> Option<&dyn converge::Recipes> {
@@ -95,7 +182,8 @@ mod with_ruby {
         /// Says in the log of the node what the recipes have come to.
         fn say_summary(&self) {
             let summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-            let slowest = summary.slowest.iter().take(3).filter(|slow| slow.seconds >= 0.1);
+            let report = report(&summary);
+            let slowest = report.slowest.iter().take(3).filter(|slow| slow.seconds >= 0.1);
             let slowest: Vec<String> = slowest
                 .map(|slow| format!("{} {} {:.1} s", slow.resource, slow.action, slow.seconds))
                 .collect();
@@ -104,12 +192,7 @@ mod with_ruby {
             } else {
                 format!("; slowest: {}", slowest.join(", "))
             };
-            tracing::info!(
-                "recipes: {} of {} actions changed something, {} were skipped{slowest}",
-                summary.updated,
-                summary.total,
-                summary.skipped
-            );
+            tracing::info!("recipes: {report}{slowest}");
         }
 
         fn engine(&self) -> Option<Arc<Engine>> {
@@ -132,9 +215,26 @@ mod with_ruby {
                     live: self.tee.clone(),
                     ..Options::of(&self.home, platform)
                 },
+                cluster: Arc::clone(&self.cluster),
                 stop: self.stop.clone(),
-                limits: Limits::default(),
+                facts: self.collect_facts(),
+                reboots: self.reboots,
+                limits: Limits {
+                    memory: usize::try_from(self.settings.converge.recipes_memory_bytes)
+                        .unwrap_or(usize::MAX),
+                    time: self.settings.converge.recipes_timeout,
+                },
             }
+        }
+
+        fn collect_facts(&self) -> CollectFacts {
+            let (home, metadata) = (self.home.clone(), self.settings.metadata.clone());
+            let runtime = Handle::current();
+            CollectFacts(Arc::new(move || {
+                runtime
+                    .block_on(facts::node_facts(&home, &metadata, Freshness::Now))
+                    .automatic
+            }))
         }
 
         fn plan(&self, wanted: &Wanted) -> Plan {
@@ -171,7 +271,7 @@ mod with_ruby {
             Plan {
                 node_name: name.unwrap_or("node").to_owned(),
                 run_list: wanted.run_list.clone(),
-                automatic: Map::new(),
+                automatic: self.automatic.clone(),
                 normal,
                 cookbook_path: all(vec![ours("cookbooks")], &["cookbooks", "site-cookbooks"]),
                 role_path: all(vec![ours("roles")], &["roles"]),
@@ -181,7 +281,6 @@ mod with_ruby {
                 config,
                 log_level: None,
                 dry_run: self.dry_run,
-                cluster_nodes: Vec::new(),
             }
         }
     }
@@ -205,6 +304,50 @@ mod with_ruby {
                 None => Ok(()),
             }
         }
+
+        fn report(&self) -> RecipesReport {
+            report(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    /// What the server is told.
+    fn report(summary: &Summary) -> RecipesReport {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let slowest = summary.slowest.iter().map(|slow| SlowResource {
+            resource: slow.resource.clone(),
+            action: slow.action.clone(),
+            seconds: slow.seconds,
+        });
+        RecipesReport {
+            total: count(summary.total),
+            updated: count(summary.updated),
+            skipped: count(summary.skipped),
+            ignored: count(summary.ignored),
+            slowest: slowest.collect(),
+        }
+    }
+
+    /// The cluster as the server knows it.
+    #[derive(Debug)]
+    struct Served {
+        api: ServerApi,
+        runtime: Handle,
+    }
+
+    impl Cluster for Served {
+        fn search(
+            &self,
+            role: Option<&str>,
+            recipe: Option<&str>,
+        ) -> Result<Vec<recipe::Attributes>, ClusterError> {
+            let found = self.runtime.block_on(self.api.discoverable(role, recipe));
+            found.map_err(ClusterError::new)
+        }
+
+        fn store(&self, attributes: recipe::Attributes) -> Result<(), ClusterError> {
+            let stored = self.runtime.block_on(self.api.store_discoverable(&attributes));
+            stored.map_err(ClusterError::new)
+        }
     }
 
     async fn on_thread(
@@ -217,7 +360,8 @@ mod with_ruby {
     }
 
     fn failed(error: RecipeError) -> RecipesError {
-        if let RecipeError::Stopped { .. } = error {
+        // Whoever has run them sees that they want a reboot.
+        if let RecipeError::Stopped { .. } | RecipeError::Reboot { .. } = error {
             return RecipesError::Stopped;
         }
         let output = match &error {
@@ -328,19 +472,29 @@ mod with_ruby {
 
 #[cfg(not(feature = "recipes"))]
 mod without_ruby {
-    use node::command::{Stop, Tee};
-    use node::config::NodeData;
-    use node::home::Home;
+    use super::Setup;
 
     /// This build runs no recipes.
+    #[derive(Debug)]
     pub(crate) struct Recipes;
 
+    /// Recipes ask for it; here there are none.
+    #[derive(Debug)]
+    pub(crate) struct Reboot {
+        pub(crate) reason: String,
+        pub(crate) delay_minutes: u64,
+    }
+
     impl Recipes {
-        pub(crate) fn new(_: &Home, _: &NodeData, _: bool, _: &Stop, _: Option<Tee>) -> Self {
+        pub(crate) fn new(_: Setup<'_>) -> Self {
             Self
         }
 
         pub(crate) fn as_dyn(&self) -> Option<&dyn converge::Recipes> {
+            None
+        }
+
+        pub(crate) fn reboot(&self) -> Option<Reboot> {
             None
         }
 

@@ -230,6 +230,9 @@ fn converge(report: &Report, now: Timestamp) -> Vec<String> {
         Status::Stopped => format!("stopped {ended}{attempt}, at {at}"),
         Status::Interrupted => format!("interrupted{attempt}, at {at}"),
     }];
+    if let Some(recipes) = &ledger.recipes {
+        lines.push(format!("recipes: {recipes}"));
+    }
     lines.extend(scripts(&ledger.steps));
     if let Some(failure) = &ledger.failure {
         lines.push(failure.message.clone());

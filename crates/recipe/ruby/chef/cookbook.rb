@@ -55,6 +55,7 @@ class Chef
     def libraries = ruby_files('libraries', '**/')
     def resources = ruby_files('resources')
     def providers = ruby_files('providers')
+    def definitions = ruby_files('definitions')
 
     # A template or file: the most special for this node.
     def find_file(kind, source)

@@ -104,6 +104,7 @@ class Chef
         resource.name_list(name) if name.is_a?(Array)
         resource.source_line = line
         resource.enclosing_provider = self if is_a?(Provider)
+        resource.params = params if is_a?(Recipe)
         resource.cookbook_name, resource.recipe_name = jetpack_place
         resource.evaluate(&block) if block
         resource

@@ -5,7 +5,9 @@ class Chef
   class Recipe
     include DSL::Universal
     include DSL::Declaring
-    attr_reader :cookbook_name, :recipe_name, :run_context, :params
+    include DSL::Definitions
+    attr_reader :cookbook_name, :recipe_name, :run_context
+    attr_accessor :params
     attr_accessor :jetpack_file
 
     def self.parse_recipe_name(name)

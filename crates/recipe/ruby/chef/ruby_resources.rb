@@ -14,6 +14,20 @@ class Chef
       self.provider_class = Actions
     end
 
+    # Facts, collected again.
+    class Ohai
+      def applied(result)
+        Chef.node.automatic.update(Jetpack.call('facts')) if result && result['reload']
+      end
+    end
+
+    # What it asks for is kept by the host; nothing of the run comes after a reboot that is to come now.
+    class Reboot
+      def applied(result)
+        exit(0) if result && result['reboot'] == 'reboot_now'
+      end
+    end
+
     # Recipe code that is evaluated when everything else is done, cluster-init scripts among it.
     class DeferBlock < Resource
       provides :defer_block

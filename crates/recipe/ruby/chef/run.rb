@@ -217,7 +217,6 @@ class Chef
       Jetpack.call('phase', 'compile')
       environment
       recipes = expand(@node.run_list)
-      @node.automatic['recipes'] = recipes.map { |name| name.include?('::') ? name : "#{name}::default" }
       @node.automatic['recipes'] = recipes.flat_map { |name| name.end_with?('::default') ? [name, name.delete_suffix('::default')] : name.include?('::') ? [name] : [name, "#{name}::default"] }.uniq
       @node.automatic['roles'] = @roles
       @node.automatic['expanded_run_list'] = recipes

@@ -78,6 +78,7 @@ class Chef
       cookbook.attribute_files.each { |file| load_attributes(cookbook.name, file) }
       cookbook.resources.each { |file| load_resource(cookbook, file) }
       cookbook.providers.each { |file| load_provider(cookbook, file) }
+      cookbook.definitions.each { |file| Jetpack.evaluate(Definition::File.new, file) }
     end
 
     def include_attribute(name, from = nil)

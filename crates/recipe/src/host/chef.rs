@@ -2,13 +2,16 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use converge::resource::Request;
 use serde_json::{Map, Value, json};
 
 use super::{Answered, Host, Refusal, Reply, text};
+use crate::cluster::Pretended;
 use crate::event::{Event, Level};
+use crate::plan::Reboot;
 
 impl Host {
     pub(super) fn chef(&mut self, operation: &str, a: &Value, bytes: Option<&[u8]>) -> Answered {
@@ -20,8 +23,9 @@ impl Host {
                     .map(Reply::from)
                     .map_err(|error| Refusal::argument(error.to_string()));
             }
-            "cluster_nodes" => return Ok(Value::Array(self.plan.cluster_nodes.clone()).into()),
-            "store_discoverable" => {}
+            "facts" => return Ok(Value::Object((self.surroundings.facts.0)()).into()),
+            "cluster_nodes" => return self.cluster_nodes(a),
+            "store_discoverable" => self.store_discoverable(a)?,
             "dump_node" => self.dump_node(a)?,
             "file" => self.at(text(a)?),
             "quiet" => self.quiet = a == true,
@@ -30,6 +34,63 @@ impl Host {
             _ => self.note(operation, a)?,
         }
         Ok(Value::Null.into())
+    }
+
+    /// Keeps what a `reboot` asks for. What there is to do for others than it goes through.
+    fn reboot(&self, result: Value) -> Value {
+        let Some(action) = result["reboot"].as_str() else {
+            return result;
+        };
+        let mut wanted = self.shared.reboot.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = result["reason"].as_str().unwrap_or_default().to_owned();
+        if action == "cancel" {
+            *wanted = None;
+        } else if self.surroundings.reboots {
+            *wanted = Some(Reboot {
+                reason,
+                delay_minutes: result["delay_mins"].as_u64().unwrap_or_default(),
+                at_once: action == "reboot_now",
+            });
+        } else {
+            let text = format!("no reboot ({reason}): this machine is not the node's own");
+            self.tell(&Event::Message(Level::Warn, &text));
+            return Value::Null;
+        }
+        result
+    }
+
+    /// `[role, recipe]`.
+    fn cluster_nodes(&self, a: &Value) -> Answered {
+        let (role, recipe) = (a[0].as_str(), a[1].as_str());
+        let cluster = self.surroundings.cluster.as_ref();
+        let nodes = match &self.pretended {
+            Some(own) => Pretended { cluster, own }.search(role, recipe),
+            None => cluster.search(role, recipe),
+        };
+        let nodes = nodes.map_err(|error| {
+            let message = format!(
+                "the nodes of the cluster cannot be asked for: {}",
+                node::trace::chain(&error)
+            );
+            Refusal::new("RuntimeError", message)
+        })?;
+        Ok(Value::Array(nodes.into_iter().map(Value::Object).collect()).into())
+    }
+
+    fn store_discoverable(&mut self, attributes: &Value) -> Result<(), Refusal> {
+        let attributes = attributes.as_object().cloned();
+        let attributes = attributes.ok_or_else(|| Refusal::argument("attributes of a node are a Hash"))?;
+        if self.plan.dry_run {
+            self.pretended = Some(attributes);
+            return Ok(());
+        }
+        self.surroundings.cluster.store(attributes).map_err(|error| {
+            let message = format!(
+                "the node cannot be made discoverable: {}",
+                node::trace::chain(&error)
+            );
+            Refusal::new("RuntimeError", message)
+        })
     }
 
     /// Writes the attributes of the node for `jetpack config`, with the mode that the file has.
@@ -135,7 +196,8 @@ impl Host {
             report: &report,
             duration: started.elapsed(),
         });
-        let value = json!({ "updated": report.updated, "result": report.result });
+        let result = self.reboot(report.result);
+        let value = json!({ "updated": report.updated, "result": result });
         Ok(Reply {
             value,
             bytes: report.body,

@@ -6,6 +6,7 @@
 
 mod chef;
 mod files;
+mod network;
 mod processes;
 mod system;
 
@@ -16,6 +17,7 @@ use converge::resource::{Options, Runner};
 use ruby::{Door, Interrupt, Stream};
 use serde_json::{Value, json};
 
+use crate::cluster::Attributes;
 use crate::engine::Shared;
 use crate::event::Event;
 use crate::plan::{Plan, Surroundings};
@@ -71,6 +73,8 @@ pub(crate) struct Host {
     shared: Arc<Shared>,
     deadline: Arc<Mutex<Option<Instant>>>,
     children: Vec<node::command::Running>,
+    /// What others would get to know of this node, under dry run.
+    pretended: Option<Attributes>,
     /// Nobody is told what is only tried.
     quiet: bool,
 }
@@ -98,6 +102,7 @@ impl Host {
             shared,
             deadline,
             children: Vec::new(),
+            pretended: None,
             quiet: false,
         }
     }
@@ -116,7 +121,7 @@ impl Host {
     fn answer(&mut self, operation: &str, arguments: &Value, bytes: Option<&[u8]>) -> Answered {
         match operation {
             "apply" | "begin" | "end" | "change" | "skipped" | "retry" | "ignored" | "quiet" | "phase"
-            | "log" | "file" | "config" | "cluster_nodes" | "store_discoverable" | "dump_node" => {
+            | "log" | "file" | "config" | "cluster_nodes" | "store_discoverable" | "facts" | "dump_node" => {
                 self.chef(operation, arguments, bytes)
             }
             "stat" | "lstat" | "access" | "chmod" | "chown" | "mkfifo" | "umask" | "create" | "mkdir" => {
@@ -125,6 +130,7 @@ impl Host {
             "run" | "spawn" | "wait" | "kill" | "getpgid" => {
                 self.processes(operation, arguments, bytes.unwrap_or_default())
             }
+            "https" => self.https(arguments, bytes.unwrap_or_default()),
             _ => system::answer(operation, arguments),
         }
     }

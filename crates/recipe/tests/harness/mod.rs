@@ -13,7 +13,10 @@ use converge::resource::{Machine, Options, Platform};
 use node::clock::SystemClock;
 use node::command::Stop;
 use node::home::Home;
-use recipe::{ClientLog, Engine, Event, Limits, Observer, Plan, RecipeError, Summary, Surroundings};
+use recipe::{
+    Alone, ClientLog, Cluster, CollectFacts, Engine, Event, Limits, Observer, Plan, RecipeError, Summary,
+    Surroundings,
+};
 use serde_json::{Map, Value, json};
 
 type Shown = (Vec<u8>, Summary, Vec<String>);
@@ -78,6 +81,8 @@ pub(crate) struct Try {
     pub(crate) limits: Limits,
     pub(crate) plan: Plan,
     pub(crate) stop: Stop,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) reboots: bool,
 }
 
 /// What came of a run.
@@ -118,6 +123,8 @@ impl Try {
             limits: Limits::default(),
             plan,
             stop: Stop::new(),
+            cluster: Arc::new(Alone::default()),
+            reboots: true,
         }
     }
 
@@ -143,6 +150,11 @@ impl Try {
         Surroundings {
             machine: Machine::this(),
             options: Options::of(&Home::at(self.path("home")), platform),
+            cluster: Arc::clone(&self.cluster),
+            facts: CollectFacts(Arc::new(|| {
+                Map::from_iter([("hostname".to_owned(), "collected".into())])
+            })),
+            reboots: self.reboots,
             stop: self.stop.clone(),
             limits: self.limits,
         }

@@ -301,6 +301,102 @@ cluster.search(role: 'scheduler', singular: 'no scheduler')
 #< []
 #! no scheduler
 
+### cluster.search finds what made itself known
+node.override['x']['y'] = 'strong'
+cluster.store_discoverable
+cluster.store_discoverable(node.to_json)
+puts cluster.search.map { |n| [n.dig(:cyclecloud, 'node', 'id'), n[:x][:y], n['platform']].join(' ') }
+puts [{ recipe: 't' }, { recipe: 't::default' }, { recipe: 't::x' }, { role: 'r' }, { role: 'none' }].map { |o| cluster.search(o).size }.inspect
+puts [{ platform: 'ubuntu' }, { platform: 'suse' }, { 'is_scheduler' => true }].map { |o| cluster.search(o).size }.inspect
+puts cluster.search { |n| n['platform'] == 'suse' }.size, cluster.search(clusterUID: 'c1').size
+puts cluster.search(singular: 'not one')['platform'], cluster.scheduler, cluster.scheduler_ip
+cluster.search(clusterUID: 'elsewhere')
+#@ roles/r.rb
+run_list 'recipe[t]'
+#list role[r]
+#normal {"cyclecloud": {"node": {"id": "n1"}, "cluster": {"id": "c1", "name": "demo"}, "is_scheduler": true, "instance": {"ipv4": "10.9.8.7"}}}
+#< n1 strong ubuntu
+#< [1, 1, 0, 1, 0]
+#< [1, 0, 1]
+#< 0
+#< 1
+#< ubuntu
+#< node1
+#< 10.9.8.7
+#! cluster.search: `elsewhere` is another cluster; nodes see those of their own
+
+### under dry run a node is seen by its own recipes only
+cluster.store_discoverable
+puts cluster.search.size
+#dry
+#< 1
+
+### a definition is recipe code with parameters
+site 'one' do
+  port 81
+  names 'a', 'b'
+end
+site('two') { file_mode '0600' }
+puts respond_to?(:site)
+#@ cookbooks/t/definitions/site.rb
+define :site, port: 80, file_mode: '0644' do
+  raise 'no name' if params[:name].nil?
+  file "DIR/#{params[:name]}" do
+    content "#{params[:port]} #{Array(params['names']).join('-')} #{node['platform']} #{cookbook_name}"
+    mode params[:file_mode]
+  end
+end
+#= file[DIR/one] create: updated
+#= file[DIR/two] create: updated
+#> one 81 a-b ubuntu t
+#> two 80  ubuntu t
+#< true
+
+### a definition without a block
+include_recipe 't'
+#@ cookbooks/t/definitions/site.rb
+define :site
+#! define `site` needs a block
+
+### facts are collected again
+ohai('reload') { action :nothing }
+file('DIR/a') do
+  content lazy { node['hostname'] }
+end
+ruby_block('now') { block { resources('ohai[reload]').run_action(:reload) } }
+file('DIR/b') do
+  content lazy { node['hostname'] + ' ' + node['platform'] }
+end
+#once
+#> a node1
+#> b collected ubuntu
+
+### what the machine is is stronger than what cookbooks say
+node.override['platform'] = 'plan9'
+node.default['ipaddress'] = '1.2.3.4'
+puts node['platform'], node['ipaddress']
+#< ubuntu
+#< 10.0.0.4
+
+### a reboot now ends the recipes
+reboot('now') { action :reboot_now; reason 'a new kernel' }
+file('DIR/after')
+#x after
+#! a recipe asks for a reboot: a new kernel
+#= reboot[now] reboot_now: updated
+
+### a reboot that is requested waits for the end
+reboot('later') { action :request_reboot }
+file('DIR/after')
+#once
+#? file[DIR/after] create: updated
+
+### under dry run nothing reboots
+reboot('now') { action :reboot_now }
+file('DIR/after')
+#dry
+#? file[DIR/after] create: updated
+
 ### ignore_failure quiet
 execute('false') { ignore_failure :quiet }
 #= execute[false] run: ignored

@@ -30,6 +30,8 @@ const ROUTES: &[(&str, &str, Expected)] = &[
     ("POST", "/cloud/actions/retry/demo", ACCOUNTS),
     ("POST", "/clusterlink/messages", NODES),
     ("POST", "/clusterlink/secret", NODES),
+    ("GET", "/clusterlink/discoverable", NODES),
+    ("PUT", "/clusterlink/discoverable", NODES),
     ("GET", "/lockers", ACCOUNTS),
     ("GET", "/lockers/local/?list=projects/tools", BOTH),
     ("GET", "/lockers/local/projects/tools/x", BOTH),

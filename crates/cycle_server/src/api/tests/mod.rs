@@ -3,6 +3,7 @@
 mod access;
 mod clusterlink;
 mod clusters;
+mod discoverable;
 mod events;
 mod lockers;
 mod nodes;
