@@ -17,10 +17,10 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::Shared;
 use crate::host::Host;
-use crate::{ClientLog, Limits, Plan, Summary, Surroundings};
+use crate::{Alone, ClientLog, CollectFacts, Limits, Plan, Summary, Surroundings};
 
 /// Operations that change nothing outside of the run, whatever they are given.
-const HARMLESS: [&str; 27] = [
+const HARMLESS: [&str; 30] = [
     "access",
     "apply",
     "begin",
@@ -28,7 +28,9 @@ const HARMLESS: [&str; 27] = [
     "change",
     "cluster_nodes",
     "config",
+    "dump_node",
     "end",
+    "facts",
     "file",
     "getpgid",
     "group",
@@ -43,6 +45,7 @@ const HARMLESS: [&str; 27] = [
     "retry",
     "skipped",
     "stat",
+    "store_discoverable",
     "uname",
     "user",
     "users",
@@ -148,6 +151,9 @@ fn host(root: &Path) -> Host {
     let surroundings = Surroundings {
         machine: Machine::at(root),
         options: Options::of(&Home::at(root.join("home")), platform),
+        cluster: Arc::new(Alone::default()),
+        facts: CollectFacts(Arc::new(Map::new)),
+        reboots: false,
         stop: Stop::new(),
         limits: Limits::default(),
     };
@@ -161,6 +167,7 @@ fn host(root: &Path) -> Host {
     let shared = Shared {
         observer: Mutex::new(Box::new((Summary::default(), log))),
         at: Mutex::new(None),
+        reboot: Mutex::new(None),
     };
     Host::new(plan, surroundings, Arc::new(shared), Arc::new(Mutex::new(None)))
 }
@@ -286,6 +293,10 @@ pub fn door_seeds() -> Vec<Vec<u8>> {
         json!(["ignored", [0, "file[x]", "create", "it failed"]]),
         json!(["quiet", true]),
         json!(["config", null]),
+        json!(["facts", null]),
+        json!(["dump_node", {"a": 1}]),
+        json!(["store_discoverable", {"ipaddress": "10.0.0.4"}]),
+        json!(["cluster_nodes", [null, "c::default"]]),
     ] {
         seeds.push(request.to_string().into_bytes());
     }
