@@ -5,7 +5,7 @@ set -uo pipefail
 
 declare -A package=([cc]="gcc libc6-dev" [python3]="python3" [venv]="python3 python3-venv" [make]="make" [tcsh]="tcsh" [rsync]="rsync"
   [npm]="nodejs npm" [ohai]="ohai iproute2" [mmdebstrap]="mmdebstrap debian-archive-keyring"
-  [rabbitmq-server]="rabbitmq-server"
+  [rabbitmq-server]="rabbitmq-server" [puppet]="puppet-agent"
   [systemd-nspawn]="systemd-container" [nsenter]="util-linux" [script]="bsdutils" [pgrep]="procps")
 there() {
   case $1 in

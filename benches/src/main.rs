@@ -9,7 +9,9 @@ mod config;
 mod converge;
 mod facts;
 mod messaging;
+mod node;
 mod process;
+mod recipes;
 mod statistics;
 mod store;
 
@@ -28,6 +30,7 @@ const COMPARISONS: &[(&str, Make)] = &[
     ("config", config::comparisons),
     ("converge", converge::comparisons),
     ("facts", facts::comparisons),
+    ("recipes", recipes::comparisons),
 ];
 
 /// The one that is no comparison of processes.

@@ -64,6 +64,8 @@ mod connection;
 mod engine;
 mod error;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod hub;
 mod server;
 mod settings;

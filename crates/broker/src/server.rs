@@ -175,7 +175,10 @@ impl Broker {
 }
 
 /// Opens the log of a vhost, and recovers what it holds.
-fn open_vhost(settings: Settings, authority: &Arc<dyn Authority>) -> Result<Arc<Hub>, Error> {
+///
+/// # Errors
+/// As [`Broker::open`].
+pub(crate) fn open_vhost(settings: Settings, authority: &Arc<dyn Authority>) -> Result<Arc<Hub>, Error> {
     let dir = settings.dir.clone();
     durable::create_folder(&dir, 0o700)?;
     let lock = durable::append(&dir.join("lock"), 0o600)?;

@@ -8,6 +8,8 @@ pub mod app;
 pub mod auth;
 pub mod clock;
 pub mod folder;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod inbox;
 pub mod init;
 pub mod lifecycle;

@@ -15,6 +15,8 @@ mod checksum;
 mod cloud;
 mod download;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 pub mod path;
 pub mod project;

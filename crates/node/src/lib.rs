@@ -17,6 +17,8 @@ pub mod config;
 pub mod connection;
 pub mod duration;
 pub mod environment;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod home;
 pub mod host;
 pub mod identity;

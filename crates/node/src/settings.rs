@@ -194,9 +194,14 @@ impl Settings {
     /// When the file cannot be read, is not INI, or a value is not what its key takes; with file and line.
     pub fn load(home: &Home) -> Result<Self, SettingsError> {
         let (ini, file) = read(home)?;
+        Ok(Self::from_ini(home, &ini, &file)?)
+    }
+
+    /// What `ini` sets; `file` names it in errors.
+    pub(crate) fn from_ini(home: &Home, ini: &Ini, file: &str) -> Result<Self, IniError> {
         let mut settings = Self::defaults(home);
         for entry in ini.entries() {
-            settings.apply(home, &entry, &file)?;
+            settings.apply(home, &entry, file)?;
         }
         Ok(settings)
     }

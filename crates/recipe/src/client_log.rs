@@ -15,9 +15,14 @@ use crate::event::{Event, Level, Observer};
 /// Indentation ends there: deeper it tells a reader nothing.
 const DEEPEST: usize = 40;
 
+/// Room that is kept for the next event.
+const KEPT: usize = 64 << 10;
+
 /// Writes what happens.
 pub struct ClientLog<W> {
     to: W,
+    /// What an event says, written at its end in one piece.
+    pending: Vec<u8>,
     clock: Arc<dyn Clock>,
     recipe: String,
     /// Whether output of code ended without a line end.
@@ -37,6 +42,7 @@ impl<W: Write> ClientLog<W> {
     pub fn new(to: W, clock: Arc<dyn Clock>) -> Self {
         Self {
             to,
+            pending: Vec::new(),
             clock,
             recipe: String::new(),
             open_line: false,
@@ -47,15 +53,15 @@ impl<W: Write> ClientLog<W> {
 
     fn line(&mut self, depth: usize, text: &str) {
         if std::mem::take(&mut self.open_line) {
-            let _ = self.to.write_all(b"\n");
+            self.pending.push(b'\n');
         }
-        let mut all = String::with_capacity(text.len() + 16);
         for line in text.lines() {
-            all.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
-            all.push_str(line);
-            all.push('\n');
+            for _ in 0..depth.min(DEEPEST) {
+                self.pending.extend_from_slice(b"  ");
+            }
+            self.pending.extend_from_slice(line.as_bytes());
+            self.pending.push(b'\n');
         }
-        let _ = self.to.write_all(all.as_bytes());
     }
 
     fn of_recipe(&mut self, depth: usize, recipe: &str) {
@@ -142,7 +148,7 @@ impl<W: Write + Send + Sync> Observer for ClientLog<W> {
             Event::Phase(_) => self.line(0, "Converging resources"),
             Event::Message(level, text) => self.message(*level, text),
             Event::Output(bytes) => {
-                let _ = self.to.write_all(bytes);
+                self.pending.extend_from_slice(bytes);
                 self.open_line = bytes.last().is_some_and(|last| *last != b'\n');
             }
             Event::Applied {
@@ -226,6 +232,8 @@ impl<W: Write + Send + Sync> Observer for ClientLog<W> {
                 self.line(0, &format!("\nRun finished, {updated}/{total} resources updated"));
             }
         }
-        let _ = self.to.flush();
+        let _ = self.to.write_all(&self.pending).and_then(|()| self.to.flush());
+        self.pending.clear();
+        self.pending.shrink_to(KEPT);
     }
 }

@@ -13,6 +13,8 @@ mod cluster;
 mod engine;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod host;
 mod image;
 mod plan;

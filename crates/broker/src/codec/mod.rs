@@ -5,6 +5,8 @@ mod properties;
 mod read;
 mod write;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use depth::{Malformed, check_table};
 pub(crate) use properties::{properties_from_bytes, reborn};
 pub(crate) use read::{ContentHeader, Frame, next_frame};
 pub(crate) use write::{

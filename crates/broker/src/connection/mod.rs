@@ -7,5 +7,7 @@ mod declare;
 mod drive;
 mod handshake;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use drive::{Ends, run};

@@ -248,7 +248,7 @@ impl Engine {
         for unacked in &answered {
             if let Some(tag) = &unacked.consumer
                 && let Some(queue) = self.queues.get_mut(&unacked.queue)
-                && let Some(consumer) = queue.consumer(session, channel, tag)
+                && let Some(consumer) = queue.consumer(tag)
             {
                 consumer.unacked = consumer.unacked.saturating_sub(1);
             }

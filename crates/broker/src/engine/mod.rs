@@ -11,6 +11,8 @@ mod death;
 mod delivery;
 mod exchange;
 mod headers;
+#[cfg(any(test, feature = "fuzzing"))]
+mod invariants;
 mod message;
 mod paging;
 mod publish;
@@ -24,6 +26,8 @@ mod tests;
 
 pub(crate) use consume::Answer;
 pub(crate) use exchange::Kind;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use invariants::read_arguments;
 pub(crate) use publish::Publication;
 pub(crate) use queues::{Declaration, Declared};
 pub(crate) use state::{Effect, Engine, Limits, SessionId};

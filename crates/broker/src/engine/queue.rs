@@ -131,9 +131,10 @@ impl Queue {
             || self.options.max_length_bytes.is_some_and(|most| size > most)
     }
 
-    pub(super) fn consumer(&mut self, session: SessionId, channel: u16, tag: &str) -> Option<&mut Consumer> {
-        self.consumers.iter_mut().find(|consumer| {
-            consumer.session == session && consumer.channel == channel && &*consumer.tag == tag
-        })
+    /// The very consumer that has this tag: another one may have come under its name since.
+    pub(super) fn consumer(&mut self, tag: &Arc<str>) -> Option<&mut Consumer> {
+        self.consumers
+            .iter_mut()
+            .find(|consumer| Arc::ptr_eq(&consumer.tag, tag))
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::syncfs;
@@ -93,6 +93,8 @@ impl Options {
 pub(crate) struct Shared {
     /// A folder on each file system that new files were written to, by its device.
     pub(crate) written: Mutex<BTreeMap<u64, PathBuf>>,
+    /// Whether the kernel has SELinux.
+    pub(crate) selinux: OnceLock<bool>,
     /// Which packages are installed.
     pub(crate) packages: Mutex<crate::resource::kinds::package::Cache>,
 }

@@ -399,7 +399,12 @@ fn verify(act: &Act<'_>, staged: &Path) -> Result<(), Failure> {
 
 /// A new file has the security context of its folder under SELinux; it gets the one of its path.
 fn restore_context(act: &Act<'_>, path: &Path) -> Result<(), Failure> {
-    if !act.machine.is_live() || !act.machine.exists("/sys/fs/selinux/enforce") || !act.has("restorecon") {
+    // A kernel has it from its start or not at all.
+    let has_selinux = act
+        .shared
+        .selinux
+        .get_or_init(|| act.machine.is_live() && act.machine.exists("/sys/fs/selinux/enforce"));
+    if !has_selinux || !act.has("restorecon") {
         return Ok(());
     }
     let path = path.display().to_string();
