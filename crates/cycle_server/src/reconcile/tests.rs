@@ -24,8 +24,12 @@ struct Site {
 impl Site {
     /// A cluster that somebody has started.
     async fn new() -> Self {
+        Self::with_template(TEMPLATE).await
+    }
+
+    async fn with_template(template: &str) -> Self {
         let bench = Bench::new().await;
-        bench.import(TEMPLATE, false).await.expect(200);
+        bench.import(template, false).await.expect(200);
         bench
             .call("POST", "/cloud/actions/startcluster/demo", None)
             .await
@@ -185,6 +189,53 @@ async fn a_cluster_that_is_to_be_removed_goes_when_its_machines_are_gone() {
     }
     assert!(site.bench.app.store.nodes(None).await.unwrap().is_empty());
     assert!(site.provider.machines().is_empty());
+}
+
+#[tokio::test]
+async fn a_machine_that_never_joins_is_given_up_and_may_still_come() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    site.until_status("execute-1", Status::Preparing).await;
+    site.bench.join("execute-1", &secret('b')).await.expect(200);
+    site.bench.clock.forward(3590);
+    site.reconcilers.pass().await;
+    assert_eq!(site.bench.node("head").await.status, Status::Preparing);
+    site.bench.clock.forward(20);
+    let failed = site.until_status("head", Status::Failed).await;
+    let message = failed.status_message.unwrap();
+    assert!(message.contains("not joined within 60 minutes"), "{message}");
+    assert_eq!(
+        site.bench.node("execute-1").await.status,
+        Status::Preparing,
+        "it has joined"
+    );
+    assert_eq!(
+        site.provider.machines().len(),
+        3,
+        "its machine stays, to be looked at"
+    );
+    site.bench.join("head", &secret('a')).await.expect(200);
+    let report = json!({"status": "ready", "phase": "ready", "attempt": 1});
+    site.say("head", 1, MessageType::Installation, report).await;
+    assert_eq!(site.bench.node("head").await.status, Status::Ready);
+}
+
+#[tokio::test]
+async fn a_template_says_how_long_a_machine_is_awaited() {
+    let template = TEMPLATE
+        .replace("[[node head]]", "[[node head]]\nAwaitInstallation = false")
+        .replace(
+            "[[nodearray execute]]",
+            "[[nodearray execute]]\nAwaitInstallationTimeout = 2",
+        );
+    let site = Site::with_template(&template).await;
+    let head = site.until_status("head", Status::Ready).await;
+    assert_eq!(head.state, State::Started);
+    site.until_status("execute-1", Status::Preparing).await;
+    site.bench.clock.forward(130);
+    let failed = site.until_status("execute-1", Status::Failed).await;
+    let message = failed.status_message.unwrap();
+    assert!(message.contains("not joined within 2 minutes"), "{message}");
 }
 
 #[tokio::test]
