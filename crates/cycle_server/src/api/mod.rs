@@ -20,6 +20,7 @@ mod operations;
 mod records;
 mod site;
 mod status;
+mod usage;
 mod users;
 
 pub use configuration::{ConfigurationError, node_configuration};
@@ -74,6 +75,7 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
             get(health_reports::one).post(health_reports::file),
         )
         .route("/clusters/{cluster}/scale/{nodearray}", post(nodes::scale))
+        .route("/clusters/{cluster}/usage", get(usage::usage))
         .route("/operations/", get(operations::list))
         .route("/operations/{id}", get(operations::one))
         .route("/cloud/api/import_cluster/{name}", post(import::import))

@@ -239,6 +239,29 @@ async fn a_template_says_how_long_a_machine_is_awaited() {
 }
 
 #[tokio::test]
+async fn machines_are_used_from_when_they_are_there_until_they_are_gone() {
+    let site = Site::new().await;
+    let head = site.until_status("head", Status::Preparing).await;
+    site.until_status("execute-1", Status::Preparing).await;
+    site.reconcilers.pass().await;
+    let begin = site.bench.app.clock.now();
+    site.bench.clock.forward(600);
+    site.terminate("execute-1").await;
+    site.until("execute-1", "gone", |node| node.is_none()).await;
+    site.reconcilers.pass().await;
+    let now = site.bench.app.clock.now();
+    let rows = site.bench.app.store.usage("demo", begin, now).await.unwrap();
+    let row = |name: &str| rows.iter().find(|row| row.running.node == name).unwrap();
+    assert_eq!(
+        (row("head").ended, row("head").running.nodearray.clone()),
+        (None, None)
+    );
+    assert_eq!(row("head").running.node_id, head.id);
+    assert_eq!(row("execute-1").ended, Some(now));
+    assert_eq!(row("execute-1").running.nodearray.as_deref(), Some("execute"));
+}
+
+#[tokio::test]
 async fn retry_does_not_wait() {
     let site = Site::new().await;
     super::clusters::reconcile(&site.bench.app).await.unwrap();

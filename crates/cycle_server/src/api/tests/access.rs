@@ -25,6 +25,7 @@ const ROUTES: &[(&str, &str, Expected)] = &[
     ("GET", "/clusters/demo/nodes/head/ghr", ACCOUNTS),
     ("POST", "/clusters/demo/nodes/head/ghr", ACCOUNTS),
     ("POST", "/clusters/demo/scale/execute", ACCOUNTS),
+    ("GET", "/clusters/demo/usage", ACCOUNTS),
     ("GET", "/operations/", ACCOUNTS),
     ("GET", "/operations/x", ACCOUNTS),
     ("POST", "/cloud/api/import_cluster/demo", ACCOUNTS),

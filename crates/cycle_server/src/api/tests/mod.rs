@@ -9,4 +9,5 @@ mod lockers;
 mod nodes;
 mod renewal;
 mod reports;
+mod usage;
 mod users;
