@@ -22,6 +22,12 @@ The cookbooks and roles that every node has. What would change the machine is tr
 #~ +10.0.0.4 ip-0A000004.hpc.example ip-0A000004
 #~ +10.0.1.3 ip-0A000103.hpc.example ip-0A000103
 
+### a node that only has the address of the loopback interface
+#platform
+#list recipe[cyclecloud]
+#normal {"cyclecloud": {"instance": {"ipv4": "127.0.0.1"}, "hosts": {"standalone_dns": {"enabled": true}}}}
+#! the node has no IPv4 address that others could use ("127.0.0.1")
+
 ### a subnet with too many addresses
 #platform
 #dry
@@ -45,10 +51,10 @@ depends 'cyclecloud'
 #< # END cyclecloud.hosts.standalone_dns
 #< true
 #< 127.0.0.1 localhost
-#< 10.9.9.9 mine
 #< # BEGIN cyclecloud.hosts.standalone_dns
 #< 10.0.0.5 b
 #< # END cyclecloud.hosts.standalone_dns
+#< 10.9.9.9 mine
 #< "127.0.0.1 localhost\n"
 
 ### mounts come by their order
@@ -101,6 +107,29 @@ depends 'cuser'
 #? cyclecloud_export[builtinshared] export: updated
 #? link[DIR/shared] create: updated
 #- link[DIR/sched] create: updated
+
+### homes go onto what is shared, whatever the order
+#platform
+#dry
+#list recipe[cuser], recipe[cshared::directories], recipe[cshared::server]
+#normal {"cuser": {"base_home_dir": "DIR/shared/home"}, "cshared": {"client": {"defaults": {"shared": {"mountpoint": "DIR/shared"}, "sched": {"mountpoint": "DIR/sched"}}}}, "cyclecloud": {"cluster": {"user": {"name": "alice-of-test", "uid": 29999}}}}
+#= directory[/mnt/exports/shared] create: updated
+#= cyclecloud_export[builtinshared] export: updated
+#= link[DIR/shared] create: updated
+#= directory[/mnt/exports/sched] create: updated
+#= cyclecloud_export[builtinsched] export: updated
+#= link[DIR/sched] create: updated
+#= directory[DIR/shared/home] create: updated
+#= group[alice-of-test] create: updated
+#= user[alice-of-test] create: updated
+#= directory[DIR/shared/home/alice-of-test] create: updated
+#= directory[DIR/shared/home/alice-of-test/.ssh] create: updated
+#= execute[key of alice-of-test] run: updated
+#= file[DIR/shared/home/alice-of-test/.ssh/authorized_keys] create: updated
+#= file[DIR/shared/home/alice-of-test/.ssh/config] create_if_missing: updated
+#= directory[DIR/shared] create: updated
+#= directory[DIR/sched] create: updated
+#= directory[DIR/shared/home] create: updated
 
 ### who wants what is shared before anybody has it
 #platform

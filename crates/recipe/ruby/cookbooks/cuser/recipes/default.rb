@@ -2,6 +2,9 @@
 
 # The owner of the cluster, `cyclecloud.cluster.user`: the same name, number and home on every node, with a key of his own that lets
 # him from node to node.
+# What is shared comes first, wherever it is in the run list: homes belong onto it.
+%w[cshared::server cshared::client].each { |recipe| include_recipe recipe if Array(node['recipes']).include?(recipe) }
+
 owner = node.read('cyclecloud', 'cluster', 'user') || {}
 name = owner['name'].to_s
 

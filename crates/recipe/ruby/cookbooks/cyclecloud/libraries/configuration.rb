@@ -26,9 +26,12 @@ module CycleCloudConfiguration
 
     # A hosts file with these lines in their own part of it. What others wrote stays as it is.
     def hosts(text, lines)
-      rest = text.sub(/^#{Regexp.escape(MARKS[0])}\n.*?^#{Regexp.escape(MARKS[1])}\n?/m, '')
-      rest += "\n" unless rest.empty? || rest.end_with?("\n")
-      lines.empty? ? rest : "#{rest}#{MARKS[0]}\n#{lines.join("\n")}\n#{MARKS[1]}\n"
+      part = lines.empty? ? '' : "#{MARKS[0]}\n#{lines.join("\n")}\n#{MARKS[1]}\n"
+      ours = /^#{Regexp.escape(MARKS[0])}\n.*?^#{Regexp.escape(MARKS[1])}(\n|\z)/m
+      return text.sub(ours) { part } if text.match?(ours)
+
+      text += "\n" unless text.empty? || text.end_with?("\n")
+      text + part
     end
   end
 end

@@ -5,7 +5,9 @@ dns = node.read('cyclecloud', 'hosts', 'standalone_dns') || {}
 
 if CycleCloudConfiguration.true?(dns['enabled'])
   address = node.read('cyclecloud', 'instance', 'ipv4') || node['ipaddress']
-  raise 'cyclecloud.hosts.standalone_dns: the node has no IPv4 address' unless address.to_s.match?(/\A\d+(\.\d+){3}\z/)
+  if !address.to_s.match?(/\A\d+(\.\d+){3}\z/) || address.start_with?('127.')
+    raise "cyclecloud.hosts.standalone_dns: the node has no IPv4 address that others could use (#{address.inspect})"
+  end
 
   suffix = dns['alt_suffix'].to_s.delete_prefix('.')
   subnets = CycleCloudConfiguration.list(dns['subnets']).map { |subnet| IPAddr.new(subnet) }
@@ -22,5 +24,9 @@ if CycleCloudConfiguration.true?(dns['enabled'])
     mode '0644'
     backup false
   end
-  hostname CycleCloudConfiguration.name_of(address)
+  # With its own address: schedulers must not find it at that of the loopback interface.
+  hostname CycleCloudConfiguration.name_of(address) do
+    ipaddress address
+    fqdn "#{CycleCloudConfiguration.name_of(address)}.#{suffix}" unless suffix.empty?
+  end
 end
