@@ -8,6 +8,8 @@
 //! #list ITEMS      the run list; `recipe[t]` without
 //! #normal JSON     attributes of the node
 //! #dry             under dry run
+//! #platform        with the cookbooks and roles that every node has
+//! #nodes JSON      the other nodes of the cluster
 //! #once            applied twice it changes something twice
 //! #= EVENT         the next thing that happens: `file[DIR/a] create: updated`; all of them, if there is one
 //! #? EVENT         this happens some time
@@ -39,6 +41,8 @@ struct Case {
     list: Vec<String>,
     normal: Option<String>,
     dry: bool,
+    platform: bool,
+    nodes: Option<String>,
     once: bool,
     marks: Vec<(char, String)>,
 }
@@ -63,6 +67,10 @@ fn cases(text: &str) -> Vec<Case> {
             case.normal = Some(json.to_owned());
         } else if line == "#dry" {
             case.dry = true;
+        } else if line == "#platform" {
+            case.platform = true;
+        } else if let Some(json) = line.strip_prefix("#nodes ") {
+            case.nodes = Some(json.to_owned());
         } else if line == "#once" {
             case.once = true;
         } else if let Some((mark, rest)) = mark(line) {
@@ -98,8 +106,19 @@ fn run(case: &Case) -> Result<(), String> {
     for (path, content) in &case.files {
         ruby.file(path, &content.replace("DIR", &folder));
     }
+    if case.platform {
+        let ours = |name: &str| Path::new("/__ruby__/jetpack").join(name);
+        ruby.plan.cookbook_path.insert(0, ours("cookbooks"));
+        ruby.plan.role_path.insert(0, ours("roles"));
+    }
+    if let Some(nodes) = &case.nodes {
+        let nodes =
+            serde_json::from_str(&nodes.replace("DIR", &folder)).map_err(|error| error.to_string())?;
+        ruby.cluster = std::sync::Arc::new(recipe::Alone::with(nodes));
+    }
     if let Some(json) = &case.normal {
-        let value: serde_json::Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let value: serde_json::Value =
+            serde_json::from_str(&json.replace("DIR", &folder)).map_err(|error| error.to_string())?;
         ruby.plan.normal = value.as_object().unwrap().clone();
     }
     ruby.plan.dry_run = case.dry;

@@ -8,7 +8,7 @@ use std::process::Command;
 const INSIDE: &str = "JETPACK_BOOTED";
 const SUITE: &str = "bookworm";
 /// What the tests need of the machine.
-const PACKAGES: [&str; 20] = [
+const PACKAGES: [&str; 22] = [
     "systemd",
     "systemd-sysv",
     "dbus",
@@ -21,6 +21,8 @@ const PACKAGES: [&str; 20] = [
     "git",
     "kmod",
     "e2fsprogs",
+    "xfsprogs",
+    "sudo",
     "tzdata",
     "ca-certificates",
     "fdisk",

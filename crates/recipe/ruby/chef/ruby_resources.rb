@@ -28,6 +28,65 @@ class Chef
       end
     end
 
+    # A mount of `cyclecloud.mounts`. Libraries ask the run which device it has.
+    class CyclecloudMount
+      def applied(_result)
+        section = Mash.new((configuration || {}).to_h)
+        mountpoint = section['mountpoint'].to_s
+        return if mountpoint.empty? || Chef::Config[:why_run]
+
+        found = Mixlib::ShellOut.new('findmnt', '--noheadings', '--first-only', '--output', 'SOURCE', '--mountpoint', mountpoint).run_command
+        mounts = Chef.node.run_state[:mounts] ||= Mash.new
+        mounts[name] = section.merge('device' => found.stdout.strip) if found.exitstatus.zero?
+      end
+    end
+
+    # A file from storage, below `node['thunderball']['storedir']`: `url` is whole, or a path below the base of a `thunderball_config`.
+    class Thunderball < Resource
+      provides :thunderball
+      allowed_actions :fetch
+      default_action :fetch
+      property :url, String, name_property: true
+      property :dest_file, String
+      property :storedir, String
+      property :checksum, String
+      property :client, String
+      property :config, [String, Symbol], default: 'default'
+
+      action :fetch do
+        base = (node.run_state[:thunderball] || {})[new_resource.config.to_s] || {}
+        whole = new_resource.url.match?(%r{\A(https?|file)://})
+        if !whole && base['base'].to_s.empty?
+          raise Chef::Exceptions::ValidationFailed, "#{new_resource}: `#{new_resource.url}` is no whole URL, and no `thunderball_config` has a base"
+        end
+        source = whole ? new_resource.url : "#{base['base'].chomp('/')}/#{new_resource.url.delete_prefix('/')}"
+        path = whole ? URI(new_resource.url).path : new_resource.url
+        target = new_resource.dest_file || ::File.join(new_resource.storedir || node['thunderball']['storedir'], path)
+        directory(::File.dirname(target)) { recursive true }
+        remote_file target do
+          source source
+          checksum new_resource.checksum if new_resource.checksum
+          headers('Authorization' => "Basic #{["#{base['username']}:#{base['password']}"].pack('m0')}") if base['username']
+          action new_resource.checksum ? :create : :create_if_missing
+        end
+      end
+    end
+
+    # Where `thunderball` gets its files.
+    class ThunderballConfig < Resource
+      provides :thunderball_config
+      allowed_actions :create
+      default_action :create
+      property :base, String, required: true
+      property :username, String
+      property :password, String, sensitive: true
+
+      action :create do
+        configs = node.run_state[:thunderball] ||= {}
+        configs[new_resource.name] = { 'base' => new_resource.base, 'username' => new_resource.username, 'password' => new_resource.password }
+      end
+    end
+
     # Recipe code that is evaluated when everything else is done, cluster-init scripts among it.
     class DeferBlock < Resource
       provides :defer_block
@@ -51,14 +110,14 @@ class Chef
       default_action :log
       property :message, String, name_property: true
       property :level, [String, Symbol], default: 'info'
-      property :priority, [String, Symbol], default: 'low'
+      property :priority, [String, Symbol]
 
       class Actions < Provider
         def action_log
           return if whyrun_mode?
 
-          shell_out!(Chef::Config[:jetpack], 'log', new_resource.message, '--level', new_resource.level.to_s,
-                     '--priority', new_resource.priority.to_s)
+          priority = new_resource.priority ? ['--priority', new_resource.priority.to_s] : []
+          shell_out!(Chef::Config[:jetpack], 'log', new_resource.message, '--level', new_resource.level.to_s, *priority)
         end
       end
       self.provider_class = Actions
@@ -76,7 +135,9 @@ class Chef
 
       class Actions < Provider
         def action_download
-          target = new_resource.dest || ::File.join(node['jetpack']['downloads'], ::File.basename(new_resource.file))
+          target = new_resource.dest || node['jetpack']['downloads']
+          into = new_resource.dest.nil? || target.end_with?('/') || ::File.directory?(target)
+          target = ::File.join(target, ::File.basename(new_resource.file)) if into
           return if ::File.exist?(target)
 
           converge_by("download #{new_resource.file} of project #{new_resource.project} to #{target}") do

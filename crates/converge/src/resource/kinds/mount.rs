@@ -10,6 +10,7 @@ use crate::resource::act::Act;
 use crate::resource::catalogue::{Default, Kind, Property, Provides, Type};
 use crate::resource::error::{Cause, Failure};
 use crate::resource::files::{Security, edit};
+use crate::resource::request::Request;
 
 pub(super) const MOUNT: Definition = Definition {
     kind: Kind::new(
@@ -75,7 +76,7 @@ fn escape(text: &str) -> String {
         .replace('\t', "\\011")
 }
 
-fn unescape(text: &str) -> String {
+pub(super) fn unescape(text: &str) -> String {
     text.replace("\\040", " ")
         .replace("\\011", "\t")
         .replace("\\134", "\\")
@@ -146,6 +147,24 @@ fn trimmed(path: &str) -> String {
     }
 }
 
+/// What is mounted where a request wants to mount something else. What mounts by itself when somebody looks is nothing
+/// yet.
+pub(super) fn stranger(act: &Act<'_>, request: &Request) -> Result<Option<String>, Failure> {
+    let act = Act::new(
+        request,
+        &MOUNT.kind,
+        "mount",
+        act.machine,
+        act.options,
+        act.shared,
+    );
+    let entry = wanted(&act)?;
+    let there = mounted(&act, &place(&act, &entry)).filter(|(_, kind)| kind != "autofs");
+    Ok(there
+        .filter(|_| !is_mounted(&act, &entry))
+        .map(|(device, _)| device))
+}
+
 /// What the properties describe.
 fn wanted(act: &Act<'_>) -> Result<Entry, Failure> {
     let device = act.text("device").unwrap_or_default();
@@ -202,11 +221,15 @@ fn mounted(act: &Act<'_>, place: &str) -> Option<(String, String)> {
     })
 }
 
+/// Where an entry is mounted, as the kernel calls it.
+fn place(act: &Act<'_>, entry: &Entry) -> String {
+    let place = act.machine.target(&entry.mount_point);
+    act.machine.seen(&place).display().to_string()
+}
+
 /// Whether what is mounted is what is wanted. A name by label or UUID stands for the device that it leads to.
 fn is_mounted(act: &Act<'_>, entry: &Entry) -> bool {
-    let place = act.machine.target(&entry.mount_point);
-    let place = act.machine.seen(&place).display().to_string();
-    let Some((device, kind)) = mounted(act, &place) else {
+    let Some((device, kind)) = mounted(act, &place(act, entry)) else {
         return false;
     };
     let virtual_kinds = ["tmpfs", "proc", "sysfs", "devtmpfs", "overlay", "ramfs"];

@@ -1,5 +1,6 @@
 //! What needs a running system: each test in a booted container of its own.
 
+mod disks;
 mod packages;
 mod services;
 mod storage;

@@ -103,10 +103,10 @@ fn files_to_swap_to() {
 }
 
 /// A device on a file: the kernel has some that a container may use.
-struct Loop(String);
+pub(super) struct Loop(pub(super) String);
 
 impl Loop {
-    fn new(file: &str, megabytes: u32) -> Self {
+    pub(super) fn new(file: &str, megabytes: u32) -> Self {
         said(&format!(
             "truncate -s {megabytes}M {file}; [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237; \
              for n in $(seq 0 31); do [ -e /dev/loop$n ] || mknod /dev/loop$n b 7 $n; done"
@@ -162,9 +162,11 @@ fn mounts_of_a_configuration() {
     assert_eq!(report.changes, [format!("mount UUID={uuid} to /srv/data")]);
     assert_eq!(said("cat /srv/data/file"), "kept");
     // What holds something else stays.
+    said("umount /srv/data");
     let other = json!({ "devices": disk.0, "mountpoint": "/srv/other", "fs_type": "xfs" });
     let cause = live.fails(&mount("other", other));
     assert!(cause.to_string().contains("holds ext4 already"), "{cause}");
+    said("mount /srv/data");
     assert_eq!(said("cat /srv/data/file"), "kept");
     let parts = Loop::new("/var/tmp/parts", 8);
     // One partition, as in a master boot record.

@@ -2,3 +2,4 @@
 
 name 'cuser'
 version '8.0.0'
+depends 'cyclecloud'

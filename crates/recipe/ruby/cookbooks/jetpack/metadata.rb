@@ -2,3 +2,4 @@
 
 name 'jetpack'
 version '8.0.0'
+depends 'cyclecloud'

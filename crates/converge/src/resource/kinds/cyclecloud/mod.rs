@@ -4,9 +4,12 @@
 //! The keys are those of CycleCloud's reference of configurations. Whoever goes through the mounts does so by their
 //! `order`, 1000 for those that have none.
 
+mod devices;
 mod disks;
 mod export;
 mod mount;
+mod raid;
+mod volume;
 
 pub(super) use export::EXPORT;
 pub(super) use mount::MOUNT;

@@ -7,7 +7,7 @@ use crate::resource::act::Act;
 use crate::resource::catalogue::{Kind, Property, Provides};
 use crate::resource::error::{Cause, Failure};
 use crate::resource::files::Security;
-use crate::resource::kinds::Definition;
+use crate::resource::kinds::{Definition, mount as plain};
 use crate::resource::request::Request;
 
 pub(in crate::resource::kinds) const MOUNT: Definition = Definition {
@@ -31,6 +31,9 @@ const OPTIONS: [&str; 2] = ["defaults", "nofail"];
 /// Types of file systems that are the kernel's, not of a disk or a server.
 const VIRTUAL: [&str; 2] = ["tmpfs", "ramfs"];
 
+/// What `type` may be when disks are meant, besides nothing.
+const LOCAL: [&str; 7] = ["local", "disk", "volume", "ext3", "ext4", "xfs", "btrfs"];
+
 fn run(act: &mut Act<'_>) -> Result<(), Failure> {
     act.need_live()?;
     let section = Section::of(act);
@@ -51,13 +54,17 @@ fn run(act: &mut Act<'_>) -> Result<(), Failure> {
             options.push(format!("size={size}"));
         }
         (kind.clone(), kind.clone(), "device")
-    } else if kind.is_empty() || section.has("devices") || section.has("luns") {
-        let fstype = section.text("fs_type").unwrap_or_else(|| "ext4".to_owned());
-        match disks::prepare(act, &section, &fstype)? {
-            Some(uuid) => (uuid, fstype, "uuid"),
-            // Under dry run there is no file system yet.
-            None => ("to be made".to_owned(), fstype, "uuid"),
-        }
+    } else if kind.is_empty()
+        || LOCAL.contains(&kind.as_str())
+        || section.has("devices")
+        || section.has("luns")
+    {
+        let named = section.text("fs_type").map(|named| named.to_ascii_lowercase());
+        let named = named.or_else(|| Some(kind.clone()).filter(|kind| LOCAL[3..].contains(&kind.as_str())));
+        let disk = disks::prepare(act, &section, named, &point)?;
+        // Under dry run there may be no file system yet.
+        let uuid = disk.uuid.unwrap_or_else(|| "to be made".to_owned());
+        (uuid, disk.fstype, "uuid")
     } else {
         options.push("_netdev".to_owned());
         (remote(act, &section, &kind, &point)?, kind.clone(), "device")
@@ -68,28 +75,41 @@ fn run(act: &mut Act<'_>) -> Result<(), Failure> {
             .into_iter()
             .filter(|option| option != "defaults"),
     );
+    let mount = Request::new("mount", point.as_str())
+        .with("device", device.as_str())
+        .with("device_type", device_type)
+        .with("fstype", fstype.as_str())
+        .with("options", options)
+        .with("pass", 0);
+    need_free(act, &mount, &point)?;
     let folder = Request::new("directory", point.as_str()).with("recursive", true);
     if !Path::new(&point).is_dir() {
         act.apply(&folder)?;
     }
     for action in ["enable", "mount"] {
-        let mount = Request::new("mount", point.as_str())
-            .action(action)
-            .with("device", device.as_str())
-            .with("device_type", device_type)
-            .with("fstype", fstype.as_str())
-            .with("options", options.clone())
-            .with("pass", 0);
-        act.apply(&mount)?;
+        act.apply(&mount.clone().action(action))?;
     }
     owners(act, &section, &point)
 }
 
+/// Fails if something else is mounted there: whoever works in it would lose it from sight.
+fn need_free(act: &Act<'_>, mount: &Request, point: &str) -> Result<(), Failure> {
+    match plain::stranger(act, mount)? {
+        None => Ok(()),
+        Some(device) => {
+            let why = format!("`{device}` is mounted at `{point}` already: it is left as it is");
+            Err(Cause::Invalid(why).into())
+        }
+    }
+}
+
 fn mount_point(act: &Act<'_>, section: &Section, kind: &str) -> Result<String, Failure> {
     let name = act.need("mount_name")?;
-    let point = section
-        .text("mountpoint")
-        .or_else(|| section.text("export_path").filter(|_| kind == "nfs"));
+    let point = section.text("mountpoint").or_else(|| {
+        section
+            .text("export_path")
+            .filter(|_| matches!(kind, "nfs" | "nfs4"))
+    });
     let point = point.unwrap_or_else(|| format!("/media/{name}"));
     if !point.starts_with('/') {
         let why = format!("the mount point `{point}` is not an absolute path");

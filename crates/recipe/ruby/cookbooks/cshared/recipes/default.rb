@@ -1,3 +1,3 @@
 # frozen_string_literal: true
 
-# Mounts and exports are made for every node, from `cyclecloud.mounts` and `cyclecloud.exports`.
+include_recipe 'cshared::client'

@@ -1,3 +1,4 @@
 # frozen_string_literal: true
 
-# Projects include it. What it did once is done elsewhere, or is gone.
+# The mounts are those of `cyclecloud.mounts`; `node.run_state[:mounts]` says which device each has.
+include_recipe 'cyclecloud::mounts'

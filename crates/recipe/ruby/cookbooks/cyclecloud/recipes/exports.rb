@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 # `cyclecloud.exports.*`: what the template wants others to mount.
-(node.read('cyclecloud', 'exports') || {}).each do |name, section|
-  next unless section.is_a?(Hash)
+CycleCloudConfiguration.sections(node.read('cyclecloud', 'exports')).each do |name, section|
+  next if section['export_path'].nil? && %w[builtinshared builtinsched].include?(name)
 
   cyclecloud_export name do
     configuration section.to_hash

@@ -1,3 +1,6 @@
 # frozen_string_literal: true
 
-# Projects include it. What it did once is done elsewhere, or is gone.
+# A Java below `node['jdk']['home']`. What is there already is right.
+package(platform_family?('debian') ? 'default-jdk-headless' : 'java-devel') do
+  not_if { File.exist?(File.join(node['jdk']['home'], 'bin/java')) }
+end

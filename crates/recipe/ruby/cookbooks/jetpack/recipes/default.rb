@@ -1,3 +1,6 @@
 # frozen_string_literal: true
 
-# Projects include it. What it did once is done elsewhere, or is gone.
+# `jetpack_download`, `jetpack_send` and `jetpack_log` are there without it. Projects expect the folder.
+directory node['jetpack']['downloads'] do
+  recursive true
+end

@@ -1,3 +1,6 @@
 # frozen_string_literal: true
 
-# Projects include it. What it did once is done elsewhere, or is gone.
+# `thunderball` is there without it. Projects expect the folder.
+directory node['thunderball']['storedir'] do
+  recursive true
+end
