@@ -228,6 +228,8 @@ impl Site {
 
     fn write_puppet(&self) -> anyhow::Result<()> {
         let folder = self.folder.join("puppet");
+        // Puppet's first run makes it, but too late on some file systems.
+        durable::create_folder(&folder.join("var/state"), 0o755)?;
         let out = self.folder.join("out/puppet");
         let (out, templates) = (out.display(), folder.join("t.epp"));
         let mut text = String::new();
