@@ -24,10 +24,12 @@ use crate::lifecycle::{MachineType, Machines};
 /// Name of the file in the server's folder.
 pub const FILE: &str = "cycle_server.toml";
 
-/// The file as it is written.
+/// A physical machine takes ten minutes to boot, and an image may have to be copied first.
+const BOOT_LIMIT: u64 = 3600;
 /// Nodes run what was registered with `jetpack run_on_shutdown` for at most 15 minutes; a minute more is for the way.
 const SHUTDOWN_LIMIT: u64 = 16 * 60;
 
+/// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
 struct Fragment {
     http: Option<String>,
@@ -75,6 +77,7 @@ struct Provider {
     programs: Option<PathBuf>,
     grace_seconds: Option<u64>,
     shutdown_limit_seconds: Option<u64>,
+    boot_limit_seconds: Option<u64>,
     #[serde(flatten)]
     unknown: BTreeMap<String, toml::Value>,
 }
@@ -108,6 +111,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How long at most it may take if it says so.
     pub shutdown_limit: Duration,
+    /// How long a machine may take to boot and to join, if its template does not say (`AwaitInstallationTimeout`).
+    pub boot_limit: Duration,
     /// The RabbitMQ that carries the messages; none: the server's own broker does.
     pub messages: Option<MessageSettings>,
     /// Object storage beside the server's own locker, by name.
@@ -282,6 +287,7 @@ impl Fragment {
             shutdown_limit: Duration::from_secs(
                 self.provider.shutdown_limit_seconds.unwrap_or(SHUTDOWN_LIMIT),
             ),
+            boot_limit: Duration::from_secs(self.provider.boot_limit_seconds.unwrap_or(BOOT_LIMIT)),
             messages,
             lockers,
             default_locker,

@@ -1,6 +1,7 @@
 //! The command line. Forms as in the CLI that users know; texts are ours.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use protocol::{Level, Priority};
@@ -56,6 +57,57 @@ pub(crate) enum Command {
         after_help = "Example:\n  cyclecloud terminate_cluster demo"
     )]
     TerminateCluster(Cluster),
+    /// Remove a cluster with its definition; it must be terminated, or is by force
+    #[command(
+        name = "delete_cluster",
+        after_help = "Examples:\n  cyclecloud delete_cluster demo\n  cyclecloud delete_cluster demo --force"
+    )]
+    DeleteCluster(DeleteCluster),
+    /// Wait for a whole cluster
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Add nodes to a node array, of at most the number that its limits allow
+    #[command(
+        name = "add_node",
+        after_help = "Examples:\n  cyclecloud add_node demo -t execute -c 4\n  cyclecloud add_node demo -t execute --name login-%d"
+    )]
+    AddNode(AddNode),
+    /// Start a node that is off or deallocated
+    #[command(
+        name = "start_node",
+        after_help = "Example:\n  cyclecloud start_node demo scheduler"
+    )]
+    StartNode(OfNodes),
+    /// Terminate nodes: their machines go; those of node arrays vanish
+    #[command(
+        name = "terminate_node",
+        after_help = "Example:\n  cyclecloud terminate_node demo execute-1 execute-2"
+    )]
+    TerminateNode(OfNodes),
+    /// Stop the machines of nodes, which keep their disks
+    #[command(
+        name = "deallocate_node",
+        after_help = "Example:\n  cyclecloud deallocate_node demo scheduler"
+    )]
+    DeallocateNode(OfNodes),
+    /// Terminate nodes of node arrays, and forget other nodes that are off
+    #[command(
+        name = "remove_node",
+        after_help = "Example:\n  cyclecloud remove_node demo execute-1"
+    )]
+    RemoveNode(OfNodes),
+    /// Stop the machines of nodes and start them again
+    #[command(
+        name = "reboot_node",
+        after_help = "Example:\n  cyclecloud reboot_node demo scheduler"
+    )]
+    RebootNode(OfNodes),
+    /// Give nodes new machines
+    #[command(
+        name = "reimage_node",
+        after_help = "Example:\n  cyclecloud reimage_node demo execute-1"
+    )]
+    ReimageNode(OfNodes),
     /// Let failed nodes of a cluster try again at once
     #[command(after_help = "Example:\n  cyclecloud retry demo")]
     Retry(Cluster),
@@ -311,6 +363,77 @@ pub(crate) struct StartCluster {
 pub(crate) struct Cluster {
     /// Name of the cluster
     pub(crate) cluster: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteCluster {
+    /// Name of the cluster
+    pub(crate) cluster: String,
+    /// Terminate it first if it runs
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Wait until a cluster is as wanted; fails when a node fails, or the time is over
+    #[command(
+        after_help = "Examples:\n  cyclecloud cluster wait demo --ready --timeout 20m\n  cyclecloud cluster wait demo --terminated"
+    )]
+    Wait(Wait),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// Name of the cluster
+    pub(crate) cluster: String,
+    /// Until all its nodes are Ready (the default)
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// Until it is terminated, or gone
+    #[arg(long, conflicts_with = "ready")]
+    pub(crate) terminated: bool,
+    /// Do not end when a node fails: it may be retried
+    #[arg(long)]
+    pub(crate) keep_waiting: bool,
+    /// How long at most: 90s, 20m, 2h
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(parsed).map_err(|_| "it is negative".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddNode {
+    /// Name of the cluster
+    pub(crate) cluster: String,
+    /// The node array
+    #[arg(short, long, value_name = "NODEARRAY")]
+    pub(crate) template: String,
+    /// How many nodes
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) count: u32,
+    /// Machine type, if the array has several
+    #[arg(short, long, value_name = "TYPE")]
+    pub(crate) machine_type: Option<String>,
+    /// Name of the node, or a pattern with %d; default: NODEARRAY-%d
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfNodes {
+    /// Name of the cluster
+    pub(crate) cluster: String,
+    /// Names of nodes
+    #[arg(required = true, value_name = "NODE")]
+    pub(crate) nodes: Vec<String>,
+    /// Do not ask at a terminal
+    #[arg(long)]
+    pub(crate) no_prompt: bool,
 }
 
 #[derive(Debug, Args)]

@@ -291,6 +291,61 @@ pub struct OperationStatus {
     pub start_time: String,
 }
 
+/// `GET /clusters/{cluster}/usage`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterUsage {
+    /// One for each day or hour, or one for all.
+    pub usage: Vec<UsageInterval>,
+}
+
+/// What was used within a time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageInterval {
+    /// ISO 8601.
+    pub start: String,
+    /// ISO 8601; not within it.
+    pub end: String,
+    /// All of the cluster.
+    pub total: UsageItem,
+    /// Each node array, and each node that belongs to none.
+    pub breakdown: Vec<UsageItem>,
+}
+
+/// One row of a [`UsageInterval`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageItem {
+    /// `cluster`, `nodearray` or `node`.
+    pub category: String,
+    /// Hours of cores.
+    pub hours: f64,
+    /// Name of the array or node; none for the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// By machine type; only with `expand=details`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Vec<UsageDetail>>,
+}
+
+/// One machine type of a [`UsageItem`]. Names in snake case, as clients read them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UsageDetail {
+    /// The machine type.
+    pub vm_size: String,
+    /// Region; empty for providers without.
+    pub region: String,
+    /// `Regular` or `Spot`.
+    pub priority: String,
+    /// `Linux` or `Windows`.
+    pub os: String,
+    /// Cores of one machine.
+    pub core_count: u32,
+    /// Hours of cores.
+    pub hours: f64,
+}
+
 /// `GET /cloud/clusters`: one cluster in a list (ours).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -222,6 +222,11 @@ impl<W: Write + Send + Sync> Observer for ClientLog<W> {
                 self.line(depth + 1, &text);
             }
             Event::Failed(error) => self.failed(error),
+            Event::Rebooting(reason) => {
+                let (updated, total) = (self.updated, self.total);
+                let text = format!("\nRebooting: {reason}\nRun ended, {updated}/{total} resources updated");
+                self.line(0, &text);
+            }
             Event::Finished => {
                 let (updated, total) = (self.updated, self.total);
                 self.line(0, &format!("\nRun finished, {updated}/{total} resources updated"));

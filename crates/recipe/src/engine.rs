@@ -128,6 +128,7 @@ impl Engine {
             .and_then(|()| self.rebooting());
         match &done {
             Ok(()) => self.shared.tell(&Event::Finished),
+            Err(RecipeError::Reboot { reason }) => self.shared.tell(&Event::Rebooting(reason)),
             Err(error) => self.shared.tell(&Event::Failed(error)),
         }
         done

@@ -127,6 +127,8 @@ pub enum Event<'a> {
     Failed(&'a RecipeError),
     /// They are over.
     Finished,
+    /// They go on after a reboot, for this reason.
+    Rebooting(&'a str),
 }
 
 /// Somebody who is told what happens, in order.

@@ -11,6 +11,7 @@ use super::records::{array_targets, node_record};
 use crate::app::{App, SharedApp};
 use crate::auth::Account;
 use crate::lifecycle::{self, Refusal};
+use crate::reconcile;
 use crate::store::{Cluster, ClusterEdit, Node};
 
 /// `GET /cloud/clusters` (ours)
@@ -69,6 +70,37 @@ pub(super) async fn terminate(
     let now = app.clock.now();
     change(&app, &account, &name, move |edit| lifecycle::terminate(edit, now)).await?;
     Ok(format!("Terminating cluster {name}....\n"))
+}
+
+/// The query of a removal.
+#[derive(Debug, Deserialize)]
+pub(super) struct Force {
+    #[serde(default)]
+    force: bool,
+}
+
+/// `POST /cloud/actions/removecluster/{name}?force=true`
+pub(super) async fn remove(
+    State(app): State<SharedApp>,
+    _: Account,
+    Path(name): Path<String>,
+    Query(query): Query<Force>,
+) -> Result<String, ApiError> {
+    let now = app.clock.now();
+    let edited = app
+        .store
+        .edit_cluster(&name, None, now, move |edit| {
+            lifecycle::remove(edit, query.force, now)
+        })
+        .await?;
+    let at_once = done(edited, &name)?;
+    if at_once && !reconcile::remove_cluster(&app, &name).await? {
+        return Err(ApiError::conflict(format!(
+            "the cluster `{name}` was started meanwhile"
+        )));
+    }
+    app.wake.notify_one();
+    Ok(format!("Removing cluster {name}....\n"))
 }
 
 /// `POST /cloud/actions/retry/{name}`

@@ -76,6 +76,7 @@ pub(super) async fn import(
         autoscale: Autoscaling::default(),
         replacements: Default::default(),
         test_mode: false,
+        remove_pending: false,
     };
     let edited = app
         .store

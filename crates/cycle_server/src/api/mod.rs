@@ -10,6 +10,7 @@ mod configuration;
 mod discoverable;
 mod error;
 mod events;
+mod health_reports;
 mod import;
 mod issues;
 mod lockers;
@@ -19,6 +20,7 @@ mod operations;
 mod records;
 mod site;
 mod status;
+mod usage;
 mod users;
 
 pub use configuration::{ConfigurationError, node_configuration};
@@ -65,6 +67,15 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
         .route("/clusters/{cluster}/nodes/terminate", post(nodes::terminate))
         .route("/clusters/{cluster}/nodes/deallocate", post(nodes::deallocate))
         .route("/clusters/{cluster}/nodes/shutdown", post(nodes::shutdown))
+        .route("/clusters/{cluster}/nodes/remove", post(nodes::remove))
+        .route("/clusters/{cluster}/nodes/restart", post(nodes::restart))
+        .route("/clusters/{cluster}/nodes/reimage", post(nodes::reimage))
+        .route(
+            "/clusters/{cluster}/nodes/{node}/ghr",
+            get(health_reports::one).post(health_reports::file),
+        )
+        .route("/clusters/{cluster}/scale/{nodearray}", post(nodes::scale))
+        .route("/clusters/{cluster}/usage", get(usage::usage))
         .route("/operations/", get(operations::list))
         .route("/operations/{id}", get(operations::one))
         .route("/cloud/api/import_cluster/{name}", post(import::import))
@@ -91,6 +102,7 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
             "/cloud/actions/terminatecluster/{name}",
             post(clusters::terminate),
         )
+        .route("/cloud/actions/removecluster/{name}", post(clusters::remove))
         .route("/cloud/actions/retry/{name}", post(clusters::retry))
         .route("/clusterlink/userdata/{id}", userdata)
         .route("/clusterlink/messages", messages)

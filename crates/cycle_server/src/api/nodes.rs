@@ -14,7 +14,7 @@ use super::operations::{no_request, operation_status};
 use super::records::{add_documents, node_record};
 use crate::app::SharedApp;
 use crate::auth::Account;
-use crate::lifecycle::{self, Action};
+use crate::lifecycle::{self, Action, Total};
 use crate::store::Edited;
 
 /// The query of `GET /clusters/{cluster}/nodes`.
@@ -181,6 +181,84 @@ pub(super) async fn shutdown(
     JsonBody(request): JsonBody<NodeManagementRequest>,
 ) -> Result<Response, ApiError> {
     manage(&app, &account, &name, Action::Shutdown, request).await
+}
+
+/// `POST /clusters/{cluster}/nodes/remove`
+pub(super) async fn remove(
+    State(app): State<SharedApp>,
+    account: Account,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<NodeManagementRequest>,
+) -> Result<Response, ApiError> {
+    manage(&app, &account, &name, Action::Remove, request).await
+}
+
+/// `POST /clusters/{cluster}/nodes/restart`
+pub(super) async fn restart(
+    State(app): State<SharedApp>,
+    account: Account,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<NodeManagementRequest>,
+) -> Result<Response, ApiError> {
+    manage(&app, &account, &name, Action::Restart, request).await
+}
+
+/// `POST /clusters/{cluster}/nodes/reimage`
+pub(super) async fn reimage(
+    State(app): State<SharedApp>,
+    account: Account,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<NodeManagementRequest>,
+) -> Result<Response, ApiError> {
+    manage(&app, &account, &name, Action::Reimage, request).await
+}
+
+/// The query of a scale. Numbers are read here, so that an error names them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Scale {
+    total_core_count: Option<String>,
+    total_node_count: Option<String>,
+}
+
+impl Scale {
+    fn total(&self) -> Result<Total, ApiError> {
+        let number = |name: &str, text: &str| {
+            text.parse::<u32>()
+                .map_err(|_| ApiError::conflict(format!("`{name}` is `{text}`, which is no count")))
+        };
+        match (&self.total_core_count, &self.total_node_count) {
+            (Some(cores), None) => Ok(Total::Cores(number("totalCoreCount", cores)?)),
+            (None, Some(nodes)) => Ok(Total::Nodes(number("totalNodeCount", nodes)?)),
+            (None, None) => Err(ApiError::conflict(
+                "how large? give `totalCoreCount` or `totalNodeCount`",
+            )),
+            (Some(_), Some(_)) => Err(ApiError::conflict(
+                "`totalCoreCount` and `totalNodeCount` exclude each other",
+            )),
+        }
+    }
+}
+
+/// `POST /clusters/{cluster}/scale/{nodearray}?totalCoreCount=|totalNodeCount=`
+pub(super) async fn scale(
+    State(app): State<SharedApp>,
+    _: Account,
+    Path((name, nodearray)): Path<(String, String)>,
+    Query(wanted): Query<Scale>,
+) -> Result<Response, ApiError> {
+    let total = wanted.total()?;
+    let now = app.clock.now();
+    let machines = app.settings.machines.clone();
+    let edited = app
+        .store
+        .edit_cluster(&name, None, now, move |edit| {
+            lifecycle::scale(edit, &nodearray, total, &machines, now)
+        })
+        .await?;
+    let result = done(edited, &name)?;
+    app.wake.notify_one();
+    Ok(accepted(&app, &result.operation_id, &result))
 }
 
 async fn manage(

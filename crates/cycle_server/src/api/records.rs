@@ -82,7 +82,7 @@ pub(super) fn add_documents(record: &mut NodeRecord, documents: Vec<Document>) {
     let (mut properties, mut tests, mut converges) = (json!({}), Map::new(), Vec::new());
     for document in documents {
         match document.kind {
-            DocumentKind::Discoverable => {}
+            DocumentKind::Discoverable | DocumentKind::HealthReport => {}
             DocumentKind::Properties => properties = document.body,
             DocumentKind::Tests => {
                 let mut body = document.body;

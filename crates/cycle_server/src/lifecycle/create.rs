@@ -59,6 +59,60 @@ pub fn create_nodes(
     Ok(NodeCreationResult { operation_id, sets })
 }
 
+/// How large an array shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    /// So many cores, rounded up to whole nodes.
+    Cores(u32),
+    /// So many nodes.
+    Nodes(u32),
+}
+
+/// Carries out `POST …/scale/{nodearray}`: adds what the array lacks to the total. An array that is larger stays as it is.
+///
+/// # Errors
+/// As [`create_nodes`].
+pub fn scale(
+    edit: &mut ClusterEdit,
+    nodearray: &str,
+    total: Total,
+    machines: &Machines,
+    now: Timestamp,
+) -> Result<NodeCreationResult, Refusal> {
+    let there = edit
+        .nodes
+        .iter()
+        .filter(|node| node.array && node.template == nodearray && node.target_state == TargetState::Started);
+    let definition = edit.cluster.definition.clone();
+    let cores = |machine_type: &str| {
+        let attributes = definition.array(nodearray).map(|array| &array.node.attributes);
+        attributes
+            .map_or(1, |attributes| machines.machine(machine_type, attributes).cores)
+            .max(1)
+    };
+    let count = match total {
+        Total::Nodes(total) => total.saturating_sub(u32::try_from(there.count()).unwrap_or(u32::MAX)),
+        Total::Cores(total) => {
+            let has: u32 = there.map(|node| cores(&node.machine_type)).sum();
+            let first = definition
+                .array(nodearray)
+                .and_then(|array| array.node.machine_types.first());
+            total
+                .saturating_sub(has)
+                .div_ceil(cores(first.map_or("", String::as_str)))
+        }
+    };
+    let request = NodeCreationRequest {
+        request_id: None,
+        sets: vec![NodeCreationSet {
+            nodearray: nodearray.to_owned(),
+            count,
+            ..NodeCreationSet::default()
+        }],
+    };
+    create_nodes(edit, &request, machines, now)
+}
+
 /// Adds the nodes of one set. Returns their ids and, when they are fewer than asked, why.
 pub(super) fn add_nodes(
     edit: &mut ClusterEdit,
@@ -277,6 +331,26 @@ mod tests {
         let result = create(&mut edit, set(5)).unwrap();
         assert_eq!(result.sets[0].added, 2);
         assert!(result.sets[0].message.as_ref().unwrap().starts_with("2 of 5"));
+    }
+
+    #[test]
+    fn an_array_is_brought_to_a_total_and_never_below() {
+        let mut edit = started();
+        let mut added = |array: &str, total| {
+            let result = scale(&mut edit, array, total, &machines(), fixture::NOW);
+            result
+                .map(|result| result.sets[0].added)
+                .map_err(|refusal| refusal.0)
+        };
+        assert_eq!(added("execute", Total::Nodes(1)), Ok(0));
+        assert_eq!(added("execute", Total::Nodes(3)), Ok(1));
+        assert_eq!(added("execute", Total::Cores(3)), Ok(0));
+        assert_eq!(
+            added("execute", Total::Cores(100)),
+            Ok(1),
+            "the limit of the array"
+        );
+        assert!(added("nope", Total::Nodes(1)).unwrap_err().contains("`nope`"));
     }
 
     #[test]

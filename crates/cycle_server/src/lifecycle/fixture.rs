@@ -61,6 +61,7 @@ pub(crate) fn cluster(text: &str) -> Cluster {
         autoscale: crate::store::Autoscaling::default(),
         replacements: Default::default(),
         test_mode: false,
+        remove_pending: false,
     }
 }
 

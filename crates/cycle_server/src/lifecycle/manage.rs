@@ -1,5 +1,7 @@
 //! Starting, terminating and retrying single nodes.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use protocol::rest::{NodeManagementEntry, NodeManagementRequest, NodeManagementResult};
 use protocol::{Level, Priority, ShutdownPolicy};
@@ -9,7 +11,7 @@ use super::Refusal;
 use super::limits::{Machines, capacity};
 use super::news::news;
 use super::node::{begin_deallocate, begin_resume, begin_start, begin_terminate};
-use crate::store::{Cluster, ClusterEdit, Node, Operation, State, Status, TargetState};
+use crate::store::{Cluster, ClusterEdit, Node, Operation, Renewal, State, Status, TargetState};
 
 /// What to do to nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,12 @@ pub enum Action {
     Deallocate,
     /// What the shutdown policy of each says.
     Shutdown,
+    /// Terminate nodes of arrays, and forget other nodes that are off.
+    Remove,
+    /// Stop their machines and start them again.
+    Restart,
+    /// Give them new machines.
+    Reimage,
 }
 
 impl Action {
@@ -32,11 +40,14 @@ impl Action {
             Self::Terminate => "terminate",
             Self::Deallocate => "deallocate",
             Self::Shutdown => "shutdown",
+            Self::Remove => "remove",
+            Self::Restart => "restart",
+            Self::Reimage => "reimage",
         }
     }
 }
 
-/// Carries out `POST …/nodes/{start,terminate,deallocate,shutdown}`. A node for which it cannot be done has an entry with
+/// Carries out `POST …/nodes/{start,terminate,deallocate,shutdown,remove,restart,reimage}`. A node for which it cannot be done has an entry with
 /// the reason; the others are done.
 ///
 /// # Errors
@@ -69,6 +80,7 @@ pub fn manage(
             "the request names no node: give `ids`, `names`, `hostnames` or `ip_addresses`".to_owned(),
         ));
     }
+    let unknown = unknown(edit, request);
     let mut entries = Vec::new();
     let mut touched = Vec::new();
     for at in 0..edit.nodes.len() {
@@ -85,7 +97,13 @@ pub fn manage(
             error: result.err(),
         });
     }
-    entries.extend(unknown(edit, request));
+    if action == Action::Remove {
+        let gone = |node: &Node| !node.array && touched.contains(&node.id) && forgettable(node).is_ok();
+        let names = edit.nodes.iter().filter(|node| gone(node));
+        let names: Vec<String> = names.map(|node| node.name.clone()).collect();
+        forget(edit, &names, now);
+    }
+    entries.extend(unknown);
     let operation_id = Uuid::new_v4().to_string();
     edit.operation = Some(Operation {
         id: operation_id.clone(),
@@ -149,6 +167,11 @@ fn act(
         Action::Terminate => ShutdownPolicy::Terminate,
         Action::Deallocate => ShutdownPolicy::Deallocate,
         Action::Shutdown => policy(&edit.cluster, node),
+        // They vanish when they are terminated.
+        Action::Remove if node.array => ShutdownPolicy::Terminate,
+        Action::Remove => return forgettable(node),
+        Action::Restart => return renew(edit, at, Renewal::Restart, now),
+        Action::Reimage => return renew(edit, at, Renewal::Reimage, now),
     };
     let is_done = match policy {
         ShutdownPolicy::Terminate => matches!(node.state, State::Terminated | State::Terminating),
@@ -173,6 +196,53 @@ fn act(
             "Node is deallocated"
         }
     };
+    edit.events
+        .push(news(&edit.nodes[at], now, Level::Info, Priority::Low, text));
+    Ok(())
+}
+
+/// Whether a node that belongs to no array can be forgotten.
+fn forgettable(node: &Node) -> Result<(), String> {
+    match node.state {
+        State::Terminated => Ok(()),
+        _ => Err(format!(
+            "the node `{}` must be terminated before it can be removed",
+            node.name
+        )),
+    }
+}
+
+/// Forgets nodes, until their template is imported again.
+fn forget(edit: &mut ClusterEdit, names: &[String], now: Timestamp) {
+    if names.is_empty() {
+        return;
+    }
+    let mut definition = (*edit.cluster.definition).clone();
+    definition.nodes.retain(|node| !names.contains(&node.name));
+    edit.cluster.definition = Arc::new(definition);
+    for node in edit.nodes.iter().filter(|node| names.contains(&node.name)) {
+        edit.events
+            .push(news(node, now, Level::Info, Priority::Medium, "Node removed"));
+    }
+    edit.nodes.retain(|node| !names.contains(&node.name));
+}
+
+/// Nodes that are kept alive may be renewed, too: they stay.
+fn renew(edit: &mut ClusterEdit, at: usize, renewal: Renewal, now: Timestamp) -> Result<(), String> {
+    let node = &mut edit.nodes[at];
+    let has_machine =
+        matches!(node.state, State::Starting | State::Started) && node.status != Status::Acquiring;
+    if node.target_state != TargetState::Started || !has_machine {
+        return Err(format!("the node `{}` has no machine that runs", node.name));
+    }
+    let text = match renewal {
+        Renewal::Restart => "Machine restarts",
+        Renewal::Reimage => "Node gets a new machine",
+    };
+    // A new machine is a restart, too.
+    if node.renewal != Some(Renewal::Reimage) {
+        node.renewal = Some(renewal);
+    }
     edit.events
         .push(news(&edit.nodes[at], now, Level::Info, Priority::Low, text));
     Ok(())
@@ -374,6 +444,61 @@ mod tests {
         assert!(full.nodes[0].error.as_ref().unwrap().contains("room"));
         manage(&mut edit, Action::Start, &names, &fixture::machines(), NOW).unwrap();
         assert_eq!(edit.nodes[1].target_state, TargetState::Started);
+    }
+
+    #[test]
+    fn nodes_of_arrays_are_terminated_and_others_forgotten_when_they_are_off() {
+        let mut edit = fixture::edit();
+        super::super::start(&mut edit, NOW);
+        super::super::settle(&mut edit, &fixture::machines(), NOW);
+        let all = names(&["head", "execute-1", "nope"]);
+        let remove =
+            |edit: &mut ClusterEdit| manage(edit, Action::Remove, &all, &fixture::machines(), NOW).unwrap();
+        let result = remove(&mut edit);
+        let error = result.nodes[0].error.clone().unwrap();
+        assert_eq!(
+            error,
+            "the node `head` must be terminated before it can be removed"
+        );
+        assert_eq!(result.nodes[1].status, "OK");
+        assert_eq!(edit.nodes[1].state, State::Terminating);
+        begin_terminate(&mut edit.nodes[0]);
+        crate::lifecycle::settle_terminated(&mut edit.nodes[0]);
+        let result = remove(&mut edit);
+        assert_eq!((result.nodes[0].status.as_str(), result.nodes.len()), ("OK", 3));
+        assert!(!edit.nodes.iter().any(|node| node.name == "head"));
+        super::super::settle(&mut edit, &fixture::machines(), NOW);
+        super::super::start(&mut edit, NOW);
+        super::super::settle(&mut edit, &fixture::machines(), NOW);
+        assert!(
+            !edit.nodes.iter().any(|node| node.name == "head"),
+            "it does not come back"
+        );
+    }
+
+    #[test]
+    fn only_a_node_with_a_machine_gets_another() {
+        let mut edit = fixture::edit();
+        let names = names(&["head"]);
+        for action in [Action::Restart, Action::Reimage] {
+            let result = manage(&mut edit, action, &names, &fixture::machines(), NOW).unwrap();
+            assert_eq!(
+                result.nodes[0].error.as_deref(),
+                Some("the node `head` has no machine that runs")
+            );
+        }
+        begin_start(&mut edit.nodes[0], NOW);
+        crate::lifecycle::machine_is_there(&mut edit.nodes[0]);
+        edit.nodes[0].keep_alive = true;
+        for (action, renewal) in [
+            (Action::Restart, Renewal::Restart),
+            (Action::Reimage, Renewal::Reimage),
+            (Action::Restart, Renewal::Reimage),
+        ] {
+            let result = manage(&mut edit, action, &names, &fixture::machines(), NOW).unwrap();
+            assert_eq!(result.nodes[0].status, "OK");
+            assert_eq!(edit.nodes[0].renewal, Some(renewal));
+        }
     }
 
     #[test]

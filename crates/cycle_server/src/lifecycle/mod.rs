@@ -20,7 +20,7 @@ mod users;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-pub use create::create_nodes;
+pub use create::{Total, create_nodes, scale};
 pub use import::{ImportRefusal, import};
 pub use limits::{Capacity, Limit, MachineType, Machines, capacity};
 pub use manage::{Action, manage, retry};
@@ -30,7 +30,7 @@ pub use node::{
     begin_deallocate, begin_resume, begin_start, begin_terminate, keep_machine_failure, machine_is_there,
     settle_deallocated, settle_terminated,
 };
-pub use start::{settle, start, start_in_mode, terminate};
+pub use start::{remove, settle, start, start_in_mode, terminate};
 pub use targets::{Target, targets};
 pub use users::{check_uid, check_user_name, digest, fingerprint, public_key, users_of};
 

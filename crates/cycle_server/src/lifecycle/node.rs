@@ -72,6 +72,7 @@ pub(super) fn new_node(place: Place<'_>, attributes: Map<String, Value>, now: Ti
         conditions: Default::default(),
         shutdown_asked: None,
         shutdown_refused: None,
+        renewal: None,
     }
 }
 
@@ -148,6 +149,7 @@ pub fn begin_resume(node: &mut Node, now: Timestamp) {
 }
 
 fn forget_work(node: &mut Node) {
+    node.renewal = None;
     node.status_message = None;
     node.machine_message = None;
     node.machine_failure = None;
@@ -196,6 +198,7 @@ pub fn keep_machine_failure(node: &mut Node, cause: String, now: Timestamp) {
 }
 
 fn forget_machine(node: &mut Node) {
+    node.renewal = None;
     node.status_message = None;
     node.phase = None;
     node.machine_message = None;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use protocol::rest::NodeCreationSet;
 use protocol::{Level, Priority};
 
+use super::Refusal;
 use super::autoscale;
 use super::create::add_nodes;
 use super::import::drop_orphans;
@@ -24,6 +25,7 @@ pub fn start(edit: &mut ClusterEdit, now: Timestamp) {
     }
     cluster.target_state = Some(TargetState::Started);
     cluster.start_pending = true;
+    cluster.remove_pending = false;
     let event = cluster_news(cluster, now, Level::Info, Priority::Medium, "Cluster starts");
     edit.events.push(event);
 }
@@ -52,6 +54,26 @@ pub fn terminate(edit: &mut ClusterEdit, now: Timestamp) {
         edit.events.push(event);
     }
     edit.nodes.iter_mut().for_each(begin_terminate);
+}
+
+/// The cluster shall be gone with its definition. Returns whether it is to be removed now; else it is when its nodes are gone.
+///
+/// # Errors
+/// When it is not terminated and `force` does not say that this comes first.
+pub fn remove(edit: &mut ClusterEdit, force: bool, now: Timestamp) -> Result<bool, Refusal> {
+    let is_off = edit.nodes.iter().all(|node| node.status == Status::Off);
+    if is_off && edit.cluster.target_state != Some(TargetState::Started) {
+        return Ok(true);
+    }
+    if !force {
+        return Err(Refusal(format!(
+            "the cluster `{}` must be terminated before it is removed",
+            edit.cluster.name
+        )));
+    }
+    terminate(edit, now);
+    edit.cluster.remove_pending = true;
+    Ok(false)
 }
 
 /// Brings a cluster nearer to what is wanted of it: makes the nodes of a start, drops standalone nodes that
@@ -235,6 +257,24 @@ mod tests {
         settle(&mut edit, &machines(), NOW);
         assert_eq!(edit.nodes[0].status, Status::Acquiring);
         assert_eq!(edit.cluster.start_count, 2);
+    }
+
+    #[test]
+    fn a_cluster_that_runs_is_removed_only_by_force() {
+        let mut edit = fixture::edit();
+        assert_eq!(remove(&mut edit, false, NOW), Ok(true), "it was never started");
+        start(&mut edit, NOW);
+        settle(&mut edit, &machines(), NOW);
+        let refusal = remove(&mut edit, false, NOW).unwrap_err();
+        assert_eq!(
+            refusal.0,
+            "the cluster `demo` must be terminated before it is removed"
+        );
+        assert_eq!(remove(&mut edit, true, NOW), Ok(false));
+        assert!(edit.cluster.remove_pending);
+        assert_eq!(edit.cluster.target_state, Some(TargetState::Terminated));
+        start(&mut edit, NOW);
+        assert!(!edit.cluster.remove_pending, "who starts it wants it");
     }
 
     #[test]

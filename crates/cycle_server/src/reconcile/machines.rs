@@ -15,7 +15,7 @@ use crate::lifecycle::{
 };
 use crate::provider::{MachineRequest, MachineStatus, ProviderError};
 use crate::settings::Settings;
-use crate::store::{MachineFailure, NewEvent, Node, State, Status, StoreError, TargetState};
+use crate::store::{MachineFailure, NewEvent, Node, Renewal, State, Status, StoreError, TargetState};
 
 /// Most machines that are made or taken away at a time.
 const MAX_AT_A_TIME: usize = 16;
@@ -80,6 +80,10 @@ pub(super) enum Step {
     Stop,
     /// Start it again.
     Resume,
+    /// Stop it and start it again.
+    Restart,
+    /// Take it away; another one is made in its place.
+    Reimage,
 }
 
 /// Looks at each node and begins what is due. The work itself goes on beside.
@@ -133,13 +137,23 @@ pub(super) fn decide(node: &Node, machine: &MachineStatus, now: Timestamp, grace
         (_, State::Terminated) | (TargetState::Deallocated, State::Deallocated) => None,
         (TargetState::Terminated, _) => end(node, machine, now, grace, Step::Delete),
         (TargetState::Deallocated, _) => end(node, machine, now, grace, Step::Stop),
-        (TargetState::Started, _) => begin(node, machine),
+        (TargetState::Started, _) => renew(node, machine).or_else(|| begin(node, machine)),
     }
 }
 
 fn waits(failure: &MachineFailure, now: Timestamp) -> bool {
     let wait = failure.next.duration_since(now);
     wait.is_positive() && wait <= LONGEST_WAIT
+}
+
+/// What somebody wants of the machine of a node that stays.
+fn renew(node: &Node, machine: &MachineStatus) -> Option<Step> {
+    let renewal = node.renewal.filter(|_| node.status != Status::Acquiring)?;
+    match (renewal, machine) {
+        (_, MachineStatus::Gone | MachineStatus::Starting | MachineStatus::Stopping) => None,
+        (Renewal::Restart, _) => Some(Step::Restart),
+        (Renewal::Reimage, _) => Some(Step::Reimage),
+    }
 }
 
 fn begin(node: &Node, machine: &MachineStatus) -> Option<Step> {
@@ -201,6 +215,8 @@ impl Reconcilers {
             Step::Delete => self.delete(node).await,
             Step::Stop => self.stop(node).await,
             Step::Resume => self.resume(node).await,
+            Step::Restart => self.restart(node).await,
+            Step::Reimage => self.reimage(node).await,
         }
     }
 
@@ -423,6 +439,63 @@ impl Reconcilers {
                         Priority::Low,
                         "Machine started again",
                     ));
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn restart(&self, node: &Node) -> Result<(), StoreError> {
+        let stopped = self.provider.deallocate(&node.id).await;
+        let started = match stopped {
+            Ok(()) => self.provider.start(&node.id).await,
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(()) => {}
+            Err(ProviderError::Stopping) => return Ok(()),
+            Err(error) => {
+                let cause = format!("The machine could not be restarted: {}", terminal::chain(&error));
+                return self.fail(node, cause).await;
+            }
+        }
+        let now = self.app.clock.now();
+        self.app
+            .store
+            .edit_node(&node.id, now, move |node, events| {
+                if node.renewal.take().is_some() {
+                    events.push(news(
+                        node,
+                        now,
+                        Level::Info,
+                        Priority::Medium,
+                        "Machine restarted",
+                    ));
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn reimage(&self, node: &Node) -> Result<(), StoreError> {
+        match self.provider.delete(&node.id).await {
+            Ok(()) => {}
+            Err(ProviderError::Stopping) => return Ok(()),
+            Err(error) => {
+                let cause = format!("The machine could not be taken away: {}", terminal::chain(&error));
+                return self.fail(node, cause).await;
+            }
+        }
+        self.close(node).await;
+        let now = self.app.clock.now();
+        self.app
+            .store
+            .edit_node(&node.id, now, move |node, events| {
+                // Somebody may have terminated it meanwhile.
+                if node.target_state == TargetState::Started && node.renewal.is_some() {
+                    begin_start(node, now);
+                    let text = "Old machine taken away, a new one is made";
+                    events.push(news(node, now, Level::Info, Priority::Medium, text));
                 }
             })
             .await?;

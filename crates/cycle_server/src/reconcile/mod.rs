@@ -10,12 +10,14 @@ mod commands;
 mod machines;
 mod presence;
 mod retention;
+mod usage;
 mod users;
 
 #[cfg(test)]
 mod tests;
 
 pub use board::{Board, Report};
+pub(crate) use clusters::remove as remove_cluster;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +84,7 @@ impl Reconcilers {
         self.note("users", users::reconcile(&self.app, self.post.as_ref()))
             .await;
         self.note("presence", presence::reconcile(&self.app)).await;
+        self.note("usage", usage::reconcile(&self.app)).await;
         self.note("retention", self.retention.reconcile(&self.app)).await;
     }
 

@@ -24,8 +24,12 @@ struct Site {
 impl Site {
     /// A cluster that somebody has started.
     async fn new() -> Self {
+        Self::with_template(TEMPLATE).await
+    }
+
+    async fn with_template(template: &str) -> Self {
         let bench = Bench::new().await;
-        bench.import(TEMPLATE, false).await.expect(200);
+        bench.import(template, false).await.expect(200);
         bench
             .call("POST", "/cloud/actions/startcluster/demo", None)
             .await
@@ -132,6 +136,129 @@ async fn a_machine_that_fails_is_kept_with_its_cause_and_does_not_hold_up_others
         node.userdata_id, first.userdata_id,
         "the machine of a new try is a new one"
     );
+}
+
+#[tokio::test]
+async fn a_restart_keeps_the_node_and_a_reimage_gives_it_a_new_machine() {
+    let site = Site::new().await;
+    let before = site.until_status("head", Status::Preparing).await;
+    site.bench.join("head", &secret('a')).await.expect(200);
+    let renew = async |action: &str| {
+        let path = format!("/clusters/demo/nodes/{action}");
+        let body = json!({"names": ["head"]});
+        site.bench.call("POST", &path, Some(body)).await.expect(202);
+    };
+    renew("restart").await;
+    let node = site
+        .until("head", "restarted", |node| {
+            node.is_some_and(|node| node.renewal.is_none())
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        (&node.userdata_id, &node.session_id),
+        (&before.userdata_id, &before.session_id)
+    );
+    assert!(node.claim.is_some());
+    assert_eq!(site.provider.requests().len(), 3);
+
+    renew("reimage").await;
+    let node = site
+        .until("head", "with a new machine", |node| {
+            node.is_some_and(|node| node.renewal.is_none() && node.status == Status::Preparing)
+        })
+        .await
+        .unwrap();
+    assert_eq!(node.id, before.id);
+    assert_ne!(node.userdata_id, before.userdata_id);
+    assert_eq!(node.claim, None);
+    assert_eq!(site.provider.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_to_be_removed_goes_when_its_machines_are_gone() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    site.bench
+        .call("POST", "/cloud/actions/removecluster/demo?force=true", None)
+        .await
+        .expect(200);
+    while site.bench.app.store.cluster("demo").await.unwrap().is_some() {
+        site.reconcilers.pass().await;
+        tokio::task::yield_now().await;
+    }
+    assert!(site.bench.app.store.nodes(None).await.unwrap().is_empty());
+    assert!(site.provider.machines().is_empty());
+}
+
+#[tokio::test]
+async fn a_machine_that_never_joins_is_given_up_and_may_still_come() {
+    let site = Site::new().await;
+    site.until_status("head", Status::Preparing).await;
+    site.until_status("execute-1", Status::Preparing).await;
+    site.bench.join("execute-1", &secret('b')).await.expect(200);
+    site.bench.clock.forward(3590);
+    site.reconcilers.pass().await;
+    assert_eq!(site.bench.node("head").await.status, Status::Preparing);
+    site.bench.clock.forward(20);
+    let failed = site.until_status("head", Status::Failed).await;
+    let message = failed.status_message.unwrap();
+    assert!(message.contains("not joined within 60 minutes"), "{message}");
+    assert_eq!(
+        site.bench.node("execute-1").await.status,
+        Status::Preparing,
+        "it has joined"
+    );
+    assert_eq!(
+        site.provider.machines().len(),
+        3,
+        "its machine stays, to be looked at"
+    );
+    site.bench.join("head", &secret('a')).await.expect(200);
+    let report = json!({"status": "ready", "phase": "ready", "attempt": 1});
+    site.say("head", 1, MessageType::Installation, report).await;
+    assert_eq!(site.bench.node("head").await.status, Status::Ready);
+}
+
+#[tokio::test]
+async fn a_template_says_how_long_a_machine_is_awaited() {
+    let template = TEMPLATE
+        .replace("[[node head]]", "[[node head]]\nAwaitInstallation = false")
+        .replace(
+            "[[nodearray execute]]",
+            "[[nodearray execute]]\nAwaitInstallationTimeout = 2",
+        );
+    let site = Site::with_template(&template).await;
+    let head = site.until_status("head", Status::Ready).await;
+    assert_eq!(head.state, State::Started);
+    site.until_status("execute-1", Status::Preparing).await;
+    site.bench.clock.forward(130);
+    let failed = site.until_status("execute-1", Status::Failed).await;
+    let message = failed.status_message.unwrap();
+    assert!(message.contains("not joined within 2 minutes"), "{message}");
+}
+
+#[tokio::test]
+async fn machines_are_used_from_when_they_are_there_until_they_are_gone() {
+    let site = Site::new().await;
+    let head = site.until_status("head", Status::Preparing).await;
+    site.until_status("execute-1", Status::Preparing).await;
+    site.reconcilers.pass().await;
+    let begin = site.bench.app.clock.now();
+    site.bench.clock.forward(600);
+    site.terminate("execute-1").await;
+    site.until("execute-1", "gone", |node| node.is_none()).await;
+    site.reconcilers.pass().await;
+    let now = site.bench.app.clock.now();
+    let rows = site.bench.app.store.usage("demo", begin, now).await.unwrap();
+    let row = |name: &str| rows.iter().find(|row| row.running.node == name).unwrap();
+    assert_eq!(
+        (row("head").ended, row("head").running.nodearray.clone()),
+        (None, None)
+    );
+    assert_eq!(row("head").running.node_id, head.id);
+    assert_eq!(row("execute-1").ended, Some(now));
+    assert_eq!(row("execute-1").running.nodearray.as_deref(), Some("execute"));
 }
 
 #[tokio::test]

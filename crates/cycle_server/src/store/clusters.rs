@@ -95,6 +95,36 @@ impl Store {
         .await
     }
 
+    /// Removes a cluster and its nodes, with these events. False when there is none, or `may` does not allow it any more.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is removed then.
+    pub async fn remove_cluster(
+        &self,
+        name: &str,
+        now: Timestamp,
+        news: Vec<NewEvent>,
+        may: impl FnOnce(&Cluster, &[Node]) -> bool + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let name = name.to_owned();
+        self.write(move |t| {
+            let Some(cluster) = by_name(t, &name)? else {
+                return Ok(false);
+            };
+            let of_cluster = nodes::of_cluster(t, &name)?;
+            if !may(&cluster, &of_cluster) {
+                return Ok(false);
+            }
+            for node in &of_cluster {
+                nodes::remove(t, &node.id, now)?;
+            }
+            t.execute("DELETE FROM clusters WHERE name = ?1", [&name])?;
+            events::add(t, &news)?;
+            Ok(true)
+        })
+        .await
+    }
+
     /// As [`Store::edit_cluster`], for a cluster that may not exist yet: `new` is what the edit starts with
     /// then. The flag is true when the cluster is new.
     ///

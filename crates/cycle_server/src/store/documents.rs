@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 use serde_json::Value;
 
-use super::{Node, Store, StoreError, nodes};
+use super::{NewEvent, Node, Store, StoreError, events, nodes};
 
 /// What a document is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum DocumentKind {
     Converge,
     /// What the node lets the other nodes of its cluster know of it; it has one such document.
     Discoverable,
+    /// What somebody says is wrong with its machine; it has one such document.
+    HealthReport,
 }
 
 /// How many converges of a node are kept.
@@ -30,6 +32,7 @@ impl DocumentKind {
             Self::Tests => "tests",
             Self::Converge => "converge",
             Self::Discoverable => "discoverable",
+            Self::HealthReport => "ghr",
         }
     }
 }
@@ -70,6 +73,7 @@ impl Store {
                         "tests" => DocumentKind::Tests,
                         "converge" => DocumentKind::Converge,
                         "discoverable" => DocumentKind::Discoverable,
+                        "ghr" => DocumentKind::HealthReport,
                         _ => DocumentKind::Properties,
                     },
                     name,
@@ -96,6 +100,32 @@ impl Store {
                 save(t, &node_id, &document)?;
             }
             Ok(exists)
+        })
+        .await
+    }
+
+    /// Writes a document that a node does not have yet, with events. False when it has one of this kind and name, or is gone; then
+    /// nothing is done.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn add_document(
+        &self,
+        node_id: &str,
+        document: Document,
+        news: Vec<NewEvent>,
+    ) -> Result<bool, StoreError> {
+        let node_id = node_id.to_owned();
+        self.write(move |t| {
+            let sql = "SELECT count(*) FROM documents WHERE node_id = ?1 AND kind = ?2 AND name = ?3";
+            let key = (&node_id, document.kind.as_str(), &document.name);
+            let there: u32 = t.prepare_cached(sql)?.query_row(key, |row| row.get(0))?;
+            if there > 0 || nodes::by_id(t, &node_id)?.is_none() {
+                return Ok(false);
+            }
+            save(t, &node_id, &document)?;
+            events::add(t, &news)?;
+            Ok(true)
         })
         .await
     }

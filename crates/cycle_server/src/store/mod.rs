@@ -15,6 +15,7 @@ mod nodes;
 mod operations;
 mod records;
 mod schema;
+mod usage;
 
 pub use accounts::Saved;
 pub use clusters::{ClusterEdit, Edited};
@@ -25,8 +26,9 @@ pub use messages::{Consequences, Received, Retention};
 pub use nodes::Userdata;
 pub use records::{
     AccountRecord, Autoscaling, Cluster, Demand, HeldCondition, Incoming, MachineFailure, Node, Operation,
-    Profile, ShutdownRequest, State, Status, TargetState,
+    Profile, Renewal, ShutdownRequest, State, Status, TargetState,
 };
+pub use usage::{Running, Usage};
 
 #[cfg(test)]
 mod tests;

@@ -139,6 +139,9 @@ pub struct Cluster {
     /// Whether it was started to be tested: its nodes run the tests of their projects when they are ready.
     #[serde(default)]
     pub test_mode: bool,
+    /// It goes, with its definition, as soon as its nodes are gone.
+    #[serde(default)]
+    pub remove_pending: bool,
 }
 
 /// What autoscalers want of a cluster.
@@ -286,6 +289,18 @@ pub struct Node {
     /// Why it was not let go when it asked last.
     #[serde(default)]
     pub shutdown_refused: Option<String>,
+    /// What is to be done to its machine while it stays a node.
+    #[serde(default)]
+    pub renewal: Option<Renewal>,
+}
+
+/// What can be done to the machine of a node that stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Renewal {
+    /// It is stopped and started; its disks stay.
+    Restart,
+    /// It is replaced by a new one.
+    Reimage,
 }
 
 /// A condition of a node that has not ended.

@@ -81,6 +81,22 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (node_id, kind, name)
     ) STRICT;
 ",
+    "
+    -- When nodes had machines, and of what size.
+    CREATE TABLE IF NOT EXISTS usage (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        cluster TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        node TEXT NOT NULL,
+        nodearray TEXT,
+        machine_type TEXT NOT NULL,
+        cores INTEGER NOT NULL,
+        started INTEGER NOT NULL,
+        ended INTEGER
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS usage_of_cluster ON usage (cluster, started);
+    CREATE UNIQUE INDEX IF NOT EXISTS usage_now ON usage (node_id) WHERE ended IS NULL;
+",
 ];
 
 /// Brings the schema to the newest step.

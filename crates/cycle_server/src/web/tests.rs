@@ -48,6 +48,7 @@ fn cluster(name: &str, state: Option<State>) -> Cluster {
         autoscale: crate::store::Autoscaling::default(),
         replacements: Default::default(),
         test_mode: false,
+        remove_pending: false,
     }
 }
 

@@ -192,7 +192,7 @@ impl Told {
         };
         for document in documents {
             match document.kind {
-                DocumentKind::Discoverable => {}
+                DocumentKind::Discoverable | DocumentKind::HealthReport => {}
                 DocumentKind::Properties => flatten("", &document.body, &mut told.properties),
                 DocumentKind::Tests => told.tests.extend(TestsView::new(document)),
                 DocumentKind::Converge => {

@@ -6,13 +6,15 @@ mod events;
 mod fetch;
 mod initialize;
 mod lockers;
+mod manage;
 mod messages;
 mod nodes;
 mod project;
 mod project_test;
 mod users;
+mod wait;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, ClusterCommand, Command};
 use crate::client::Client;
 use crate::config::Config;
 
@@ -27,6 +29,15 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::ImportCluster(args) => clusters::import(&client()?, args).await,
         Command::StartCluster(args) => clusters::start(&client()?, &args.cluster, args.test).await,
         Command::TerminateCluster(args) => clusters::terminate(&client()?, &args.cluster).await,
+        Command::DeleteCluster(args) => manage::delete_cluster(&client()?, &args).await,
+        Command::Cluster(ClusterCommand::Wait(args)) => wait::run(&client()?, &args).await,
+        Command::AddNode(args) => manage::add(&client()?, args).await,
+        Command::StartNode(args) => manage::nodes(&client()?, manage::Action::Start, args).await,
+        Command::TerminateNode(args) => manage::nodes(&client()?, manage::Action::Terminate, args).await,
+        Command::DeallocateNode(args) => manage::nodes(&client()?, manage::Action::Deallocate, args).await,
+        Command::RemoveNode(args) => manage::nodes(&client()?, manage::Action::Remove, args).await,
+        Command::RebootNode(args) => manage::nodes(&client()?, manage::Action::Restart, args).await,
+        Command::ReimageNode(args) => manage::nodes(&client()?, manage::Action::Reimage, args).await,
         Command::Retry(args) => clusters::retry(&client()?, &args.cluster).await,
         Command::ShowCluster(args) => clusters::show(&client()?, args).await,
         Command::ShowNodes(args) => nodes::show(&client()?, args).await,

@@ -16,7 +16,7 @@ use terminal::ResultExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::nodes::{reason, text};
-use super::{clusters, project};
+use super::{clusters, manage, project};
 use crate::cli::{ImportCluster, ProjectTest, Upload};
 use crate::client::Client;
 use crate::config::Config;
@@ -283,9 +283,10 @@ async fn tear_down(client: &Client, cluster: &str) -> anyhow::Result<()> {
         }
     };
     match timeout_at(Instant::now() + TEARDOWN, gone).await {
-        Ok(gone) => gone,
+        Ok(gone) => gone?,
         Err(_) => bail!("the cluster `{cluster}` is not gone after 15 minutes"),
     }
+    manage::remove_cluster(client, cluster, false).await
 }
 
 #[cfg(test)]

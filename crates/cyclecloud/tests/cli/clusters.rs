@@ -269,3 +269,117 @@ fn what_is_wrong_with_a_template_is_told_as_the_server_tells_it() {
     let run = site.run(&["import_cluster", "demo", "-f", "t.txt", "-P", "x"]);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
 }
+
+#[test]
+fn nodes_are_managed_and_what_cannot_be_done_is_an_error() {
+    let site = Site::new();
+    site.expect(
+        "POST /clusters/demo/nodes/terminate",
+        202,
+        json!({"operationId": "o", "nodes": [
+            {"name": "a", "id": "1", "status": "OK"},
+            {"name": "b", "id": "2", "status": "Error", "error": "the node `b` is kept alive: clear its KeepAlive first"},
+        ]}),
+    );
+    let run = site.run(&["terminate_node", "demo", "a", "b"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), "Terminating a....\n"));
+    assert!(
+        run.stderr.contains("Warning: the node `b` is kept alive"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("Error: 1 node was left as it is"),
+        "{}",
+        run.stderr
+    );
+    let body: Value = serde_json::from_str(site.bodies().last().unwrap()).unwrap();
+    assert_eq!(body, json!({"names": ["a", "b"]}));
+    for (command, step) in [
+        ("start_node", "start"),
+        ("deallocate_node", "deallocate"),
+        ("remove_node", "remove"),
+        ("reboot_node", "restart"),
+        ("reimage_node", "reimage"),
+    ] {
+        let nodes = json!({"operationId": "o", "nodes": [{"name": "a", "id": "1", "status": "OK"}]});
+        site.expect(&format!("POST /clusters/my%20grid/nodes/{step}"), 202, nodes);
+        site.run(&[command, "my grid", "a"]).success();
+    }
+    assert_eq!(
+        site.run(&["terminate_node", "demo"]).code,
+        Some(2),
+        "no node is not all nodes"
+    );
+}
+
+#[test]
+fn nodes_are_added_and_a_shortage_is_said() {
+    let site = Site::new();
+    let added = |count: u32, message: Value| json!({"operationId": "o", "sets": [{"added": count, "message": message}]});
+    site.expect(
+        "POST /clusters/demo/nodes/create",
+        202,
+        added(1, json!("1 of 2 nodes added: no room")),
+    );
+    site.expect(
+        "GET /clusters/demo/nodes?operation=o",
+        200,
+        json!({"nodes": [{"Name": "execute-3", "Status": "Acquiring", "MachineType": "A4"}]}),
+    );
+    let run = site.run(&["add_node", "demo", "-t", "execute", "-c", "2", "-m", "A4"]);
+    assert_eq!(run.code, Some(0));
+    assert_eq!(
+        run.stdout,
+        "NAME       STATUS     MACHINE TYPE\nexecute-3  Acquiring  A4\n"
+    );
+    assert!(
+        run.stderr.contains("1 of 2 nodes added: no room"),
+        "{}",
+        run.stderr
+    );
+    site.expect(
+        "POST /clusters/demo/nodes/create",
+        202,
+        added(0, json!("0 of 1 nodes added: no room")),
+    );
+    site.expect("GET /clusters/demo/nodes?operation=o", 200, json!({"nodes": []}));
+    let run = site.run(&["add_node", "demo", "-t", "execute"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert!(run.stderr.contains("Error: 0 of 1 nodes added"), "{}", run.stderr);
+}
+
+#[test]
+fn a_cluster_is_deleted_and_waited_for() {
+    let site = Site::new();
+    site.expect(
+        "POST /cloud/actions/removecluster/demo?force=true",
+        200,
+        json!("Removing cluster demo....\n"),
+    );
+    let run = site.run(&["delete_cluster", "demo", "--force"]);
+    assert_eq!(run.success(), "Removing cluster demo....\n");
+    let with = |status: &str| {
+        json!({"Name": "demo", "State": "Started", "TargetState": "Started",
+               "Nodes": [{"Name": "a", "Status": status, "TargetState": "Started", "StatusMessage": "no room"}]})
+    };
+    site.expect("GET /cloud/clusters/demo", 200, with("Preparing"));
+    site.expect("GET /cloud/clusters/demo", 200, with("Ready"));
+    let run = site.run(&["cluster", "wait", "demo", "--ready"]);
+    assert_eq!(run.code, Some(0));
+    assert!(run.stderr.contains("0 of 1 nodes are Ready"), "{}", run.stderr);
+    site.expect("GET /cloud/clusters/demo", 200, with("Failed"));
+    let run = site.run(&["cluster", "wait", "demo"]);
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.stderr.contains("the node `a` failed: no room"),
+        "{}",
+        run.stderr
+    );
+    site.expect("GET /cloud/clusters", 200, json!([]));
+    site.run(&["cluster", "wait", "demo", "--terminated"]).success();
+    site.expect("GET /cloud/clusters/demo", 200, with("Preparing"));
+    let run = site.run(&["cluster", "wait", "demo", "--timeout", "0s"]);
+    assert!(run.stderr.contains("0 of 1 nodes are Ready"), "{}", run.stderr);
+    assert_eq!(run.code, Some(1));
+}

@@ -170,9 +170,11 @@ fn a_project_is_tested_on_a_cluster_of_its_own() {
     let read = |name: &str| fs::read_to_string(project.folder().join(name)).unwrap();
     assert!(read("tests.xml").contains("name=\"test_node.py::Node::test_colour\""));
     assert!(read("tests.json").contains("\"failed\": 1"));
-    assert!(
-        site.records("demo").is_empty() || site.records("demo")[0]["Status"] != "Ready",
-        "torn down"
+    let gone = site.cyclecloud(&["show_cluster", "demo"]);
+    assert_eq!(gone.code, Some(1), "{gone:?}");
+    assert_eq!(
+        gone.stderr, "Error: there is no cluster `demo`\n",
+        "nothing of it is left"
     );
 
     let passed = run(&["-e", "Colour=blue"]);

@@ -225,6 +225,7 @@ async fn converge(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyh
 fn say_reboot(home: &Home, settings: &Settings, reason: &str) {
     let message = format!("rebooting, as a recipe asks for: {reason}");
     tracing::info!("{message}");
+    terminal::note(&message);
     let log = Log {
         level: protocol::Level::Info,
         priority: Priority::Medium,

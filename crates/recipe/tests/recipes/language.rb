@@ -383,6 +383,7 @@ reboot('now') { action :reboot_now; reason 'a new kernel' }
 file('DIR/after')
 #x after
 #! a recipe asks for a reboot: a new kernel
+#~ Rebooting: a new kernel
 #= reboot[now] reboot_now: updated
 
 ### a reboot that is requested waits for the end

@@ -18,6 +18,14 @@ const ROUTES: &[(&str, &str, Expected)] = &[
     ("POST", "/clusters/demo/nodes/start", ACCOUNTS),
     ("POST", "/clusters/demo/nodes/terminate", ACCOUNTS),
     ("POST", "/clusters/demo/nodes/shutdown", ACCOUNTS),
+    ("POST", "/clusters/demo/nodes/deallocate", ACCOUNTS),
+    ("POST", "/clusters/demo/nodes/remove", ACCOUNTS),
+    ("POST", "/clusters/demo/nodes/restart", ACCOUNTS),
+    ("POST", "/clusters/demo/nodes/reimage", ACCOUNTS),
+    ("GET", "/clusters/demo/nodes/head/ghr", ACCOUNTS),
+    ("POST", "/clusters/demo/nodes/head/ghr", ACCOUNTS),
+    ("POST", "/clusters/demo/scale/execute", ACCOUNTS),
+    ("GET", "/clusters/demo/usage", ACCOUNTS),
     ("GET", "/operations/", ACCOUNTS),
     ("GET", "/operations/x", ACCOUNTS),
     ("POST", "/cloud/api/import_cluster/demo", ACCOUNTS),
@@ -48,6 +56,7 @@ const ROUTES: &[(&str, &str, Expected)] = &[
     // Last: they change what the others need.
     ("POST", "/cloud/actions/startcluster/demo", ACCOUNTS),
     ("POST", "/cloud/actions/terminatecluster/demo", ACCOUNTS),
+    ("POST", "/cloud/actions/removecluster/demo?force=true", ACCOUNTS),
 ];
 
 #[tokio::test]

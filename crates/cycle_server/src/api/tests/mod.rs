@@ -7,5 +7,7 @@ mod discoverable;
 mod events;
 mod lockers;
 mod nodes;
+mod renewal;
 mod reports;
+mod usage;
 mod users;
