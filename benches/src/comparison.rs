@@ -57,16 +57,18 @@ pub(crate) enum Goal {
         /// The least quotient.
         at_least: f64,
     },
-    /// What ours takes longer than the peer is at most this for each of so many things that both do.
+    /// What ours takes more than the peer is at most this for each of so many things that both do.
     Overhead {
         /// The name of the peer.
         peer: &'static str,
+        /// What is compared.
+        measure: Measure,
         /// How many things both do.
         things: u32,
         /// The most time for one.
         at_most: Duration,
     },
-    /// What ours takes longer than `from`, divided by what `of` does, is at most so many times what it should be: a thing
+    /// What ours takes of the CPU more than `from`, divided by what `of` does, is at most so many times what it should be: a thing
     /// costs the same however many there are.
     Growth {
         /// The name of one that does fewer things.
@@ -171,13 +173,15 @@ impl Goal {
             }
             Self::Overhead {
                 peer,
+                measure,
                 things,
                 at_most,
             } => {
                 let peer_row = rows.iter().find(|row| row.name == *peer)?;
-                let more = (ours.wall.median - peer_row.wall.median) / f64::from(*things);
+                let of = |row: &Row| row.of(*measure).median;
+                let more = (of(ours) - of(peer_row)) / f64::from(*things);
                 let text = format!(
-                    "more than {peer}, for each of {things} = {}, goal at most {}",
+                    "{measure} more than {peer}, for each of {things} = {}, goal at most {}",
                     milliseconds(more),
                     milliseconds(at_most.as_secs_f64())
                 );
@@ -191,10 +195,10 @@ impl Goal {
             } => {
                 let of_row = rows.iter().find(|row| row.name == *of)?;
                 let from_row = rows.iter().find(|row| row.name == *from)?;
-                let more = |row: &Row| row.wall.median - from_row.wall.median;
+                let more = |row: &Row| row.cpu.median - from_row.cpu.median;
                 let growth = more(ours) / more(of_row) / times;
                 let text = format!(
-                    "one of {times} times as many / one of {of} = {growth:.2}, goal at most {at_most}"
+                    "CPU for one of {times} times as many / one of {of} = {growth:.2}, goal at most {at_most}"
                 );
                 (text, growth <= *at_most)
             }
@@ -354,6 +358,7 @@ mod tests {
         let rows = [row("ours", 300, 1, 0), row("peer", 100, 1, 0)];
         let goal = |at_most| Goal::Overhead {
             peer: "peer",
+            measure: Measure::Wall,
             things: 100,
             at_most: Duration::from_micros(at_most),
         };
@@ -361,7 +366,7 @@ mod tests {
         assert!(reached, "{text}");
         assert_eq!(
             text,
-            "more than peer, for each of 100 = 2.00 ms, goal at most 2.00 ms"
+            "wall more than peer, for each of 100 = 2.00 ms, goal at most 2.00 ms"
         );
         assert!(!goal(1999).judge(&rows).unwrap().1);
     }
@@ -383,7 +388,7 @@ mod tests {
         assert!(reached, "{text}");
         assert_eq!(
             text,
-            "one of 5 times as many / one of fewer = 2.00, goal at most 2"
+            "CPU for one of 5 times as many / one of fewer = 2.00, goal at most 2"
         );
         assert!(!goal(1.9).judge(&rows).unwrap().1);
     }

@@ -113,6 +113,7 @@ pub(crate) fn comparisons(scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
             peers: vec![Contender::new("by hand", "sh").args(["-c", &by_hand])],
             goals: vec![Goal::Overhead {
                 peer: "by hand",
+                measure: Measure::Wall,
                 things: SCRIPTS,
                 at_most: Duration::from_millis(5),
             }],

@@ -1,6 +1,7 @@
 //! Recipes in `jetpack converge` against `puppet apply` and `salt-call --local` that make the same files.
 //!
-//! Whole processes on both sides: ours reads its configuration, looks for new projects and keeps its journal as well.
+//! Whole processes on both sides: ours reads its configuration, looks for new projects and keeps its journal as well. With
+//! `TMPDIR=/dev/shm` all files are in memory, and only the programs are compared.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -44,7 +45,9 @@ impl Work {
     }
 }
 
-/// What a file may cost that is made, and one that is there: twice what Ruby needs that tells nobody and keeps no log.
+/// What recipes may cost as such, what a file that is made, and what one that is there: twice what Ruby needs that knows nothing of
+/// the machine, tells nobody and keeps no log.
+const START: Duration = Duration::from_millis(10);
 const MADE: Duration = Duration::from_micros(240);
 const THERE: Duration = Duration::from_micros(140);
 
@@ -62,7 +65,7 @@ pub(crate) fn comparisons(scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
         title: "A recipe without a resource".to_owned(),
         ours: empty.ours("jetpack converge", "true")?,
         peers: [vec![nothing.ours(NOTHING, "true")?], empty.peers("true")].concat(),
-        goals: goals(20.0, 10.0, (1, Duration::from_millis(10))),
+        goals: [goals(), vec![cost(1, START)]].concat(),
     }];
     for is_first in [true, false] {
         all.push(Comparison {
@@ -73,7 +76,7 @@ pub(crate) fn comparisons(scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
                 many.peers(&many.before(is_first)),
             ]
             .concat(),
-            goals: goals(10.0, 8.0, (1000, each(is_first))),
+            goals: [goals(), vec![cost(1000, each(is_first))]].concat(),
         });
     }
     for is_first in [true, false] {
@@ -85,7 +88,7 @@ pub(crate) fn comparisons(scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
                 templates.peers(&templates.before(is_first)),
             ]
             .concat(),
-            goals: goals(10.0, 8.0, (200, 2 * each(is_first))),
+            goals: goals(),
         });
     }
     // What one resource costs, however many there are; beside peers that are slow enough to be measured once.
@@ -95,18 +98,17 @@ pub(crate) fn comparisons(scratch: &Path) -> anyhow::Result<Vec<Comparison>> {
             few.ours(FEW, &few.before(is_first))?,
             nothing.ours(NOTHING, "true")?,
         ];
-        let mut goals = goals(10.0, 8.0, (10_000, each(is_first)));
-        goals.push(Goal::Growth {
+        let growth = Goal::Growth {
             of: MANY,
             from: NOTHING,
             times: 10.0,
             at_most: 1.25,
-        });
+        };
         all.push(Comparison {
             title: format!("10,000 files, {}", when(is_first)),
             ours: most.ours("ours, 10000", &most.before(is_first))?,
             peers: [ours, most.peers(&most.before(is_first))].concat(),
-            goals,
+            goals: [goals(), vec![cost(10_000, each(is_first)), growth]].concat(),
         });
     }
     Ok(all)
@@ -120,23 +122,32 @@ fn each(is_first: bool) -> Duration {
     if is_first { MADE } else { THERE }
 }
 
-/// Ours takes so many times less than the peers, and not more than this for each of so many things; in twice the memory of such a
-/// Ruby.
-fn goals(puppet: f64, salt: f64, (things, at_most): (u32, Duration)) -> Vec<Goal> {
-    let mut goals = [(PUPPET, puppet), (SALT, salt)]
-        .map(|(peer, at_least)| Goal::Ratio {
-            peer,
-            measure: Measure::Wall,
-            at_least,
-        })
-        .to_vec();
-    goals.push(Goal::Overhead {
+/// Ours takes many times less than the peers, and at most twice the memory of such a Ruby. Of the wall it takes more than of the
+/// CPU: it waits for the disk where the peers do not.
+fn goals() -> Vec<Goal> {
+    let ratio = |(peer, measure, at_least)| Goal::Ratio {
+        peer,
+        measure,
+        at_least,
+    };
+    let ratios = [
+        (PUPPET, Measure::Wall, 8.0),
+        (PUPPET, Measure::Cpu, 12.0),
+        (SALT, Measure::Wall, 5.0),
+        (SALT, Measure::Cpu, 8.0),
+    ];
+    let memory = Goal::Memory(84_000_000 / 1024);
+    ratios.into_iter().map(ratio).chain([memory]).collect()
+}
+
+/// So much of the CPU is spent on each of so many things. Not of the wall: how long a disk takes is another matter.
+fn cost(things: u32, at_most: Duration) -> Goal {
+    Goal::Overhead {
         peer: NOTHING,
+        measure: Measure::Cpu,
         things,
         at_most,
-    });
-    goals.push(Goal::Memory(84_000_000 / 1024));
-    goals
+    }
 }
 
 /// The same work for all.
@@ -217,6 +228,8 @@ impl Site {
 
     fn write_puppet(&self) -> anyhow::Result<()> {
         let folder = self.folder.join("puppet");
+        // Puppet's first run makes it, but too late on some file systems.
+        durable::create_folder(&folder.join("var/state"), 0o755)?;
         let out = self.folder.join("out/puppet");
         let (out, templates) = (out.display(), folder.join("t.epp"));
         let mut text = String::new();

@@ -23,6 +23,8 @@ pub(crate) const PROC: &str = "/proc";
 pub(crate) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Runs scripts that do not name an interpreter.
 pub const SHELL: &str = "/bin/sh";
+/// The time zone of the machine, as tzfile(5).
+pub const LOCAL_TIME: &str = "/etc/localtime";
 /// The users of the machine (passwd(5)).
 pub const USERS: &str = "/etc/passwd";
 /// The groups of the machine (group(5)).

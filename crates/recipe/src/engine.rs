@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use node::command::Stop;
 use ruby::{Interrupt, RubyError, Vm};
 use serde::Deserialize;
 
@@ -46,6 +47,7 @@ pub struct Engine {
     orders: Mutex<Option<Sender<Order>>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+    stop: Stop,
 }
 
 /// Ruby ends, and with it what recipes want to do at the end.
@@ -89,6 +91,7 @@ impl Engine {
             reboot: Mutex::new(None),
         });
         let for_ruby = Arc::clone(&shared);
+        let stop = surroundings.stop.clone();
         let thread = thread::Builder::new()
             .name("recipes".to_owned())
             .spawn(move || {
@@ -108,6 +111,7 @@ impl Engine {
             orders: Mutex::new(Some(orders)),
             thread: Some(thread),
             shared,
+            stop,
         })
     }
 
@@ -171,6 +175,10 @@ impl Engine {
         let answer = self.eval(&format!("Jetpack.phase({name:?})"))?;
         let answer: Answer =
             serde_json::from_str(&answer).map_err(|error| RecipeError::Gone(error.to_string()))?;
+        // A program that the stop has ended may look to Ruby as one that is done, or that failed.
+        if self.stop.is_requested() {
+            return Err(RecipeError::Stopped { at: self.shared.at() });
+        }
         match (answer.exit, answer.failure) {
             // `exit 0` ends the recipes and is no failure.
             (Some(0), _) | (None, None) => Ok(()),

@@ -9,7 +9,11 @@ class Chef
         super()
         @node = node
         @top = top
-        update(source) if source
+        # Whoever puts this in its place says what has changed.
+        source&.each_pair do |key, value|
+          key = convert_key(key)
+          regular_writer(key, vivid(value, top || key))
+        end
       end
 
       def [](key)

@@ -19,8 +19,7 @@ class Chef
     end
 
     def render_file(file)
-      template = CACHE[file] ||= ERB.new(File.read(file), trim_mode: '-').tap { |erb| erb.filename = file }
-      template.result(jetpack_binding)
+      instance_exec(&(CACHE[file] ||= TemplateContext.compiled(file)))
     rescue ScriptError, StandardError => e
       raise if e.is_a?(Exceptions::TemplateError)
 
@@ -35,12 +34,16 @@ class Chef
       TemplateContext.new(@new_resource, cookbook, variables, @jetpack_modules).render_file(file)
     end
 
-    # Without local variables of ours.
-    def jetpack_binding = binding
-
     def jetpack_variables
       own = %i[@node @cookbook_name @recipe_name @new_resource @template_name @jetpack_modules]
       (instance_variables - own).to_h { |name| [name.name.delete_prefix('@'), instance_variable_get(name)] }
+    end
+
+    # A block, so that Ruby reads a template once however often it is rendered; one may define classes and constants in it.
+    def self.compiled(file)
+      source = ERB.new(File.read(file), trim_mode: '-').src
+      # As ERB itself makes a method of it: behind the comment with the encoding, and lines keep their numbers.
+      class_eval("#{source.sub(/^(?!#|$)/) { "proc do\n" }}\nend\n", file, -1)
     end
 
     # The line and what it says.

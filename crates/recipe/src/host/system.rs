@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use nix::sys::utsname::uname;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgid, getgroups, getpid, getppid, getuid};
-use node::home::{GROUPS, USERS};
+use node::home::{GROUPS, LOCAL_TIME, USERS};
 use serde_json::{Map, Value, json};
 
 use super::{Answered, Refusal, text};
@@ -97,9 +97,11 @@ fn boot() -> Value {
         .collect();
     let folder = std::env::current_dir().ok();
     let folder = folder.and_then(|folder| folder.to_str().map(str::to_owned));
-    let is_utc = TimeZone::system()
-        .to_fixed_offset()
-        .is_ok_and(|offset| offset.seconds() == 0);
+    let zone = local_zone();
+    let at_first = zone.to_offset_info(Timestamp::UNIX_EPOCH);
+    let is_utc = at_first.offset().seconds() == 0
+        && at_first.abbreviation() == "UTC"
+        && zone.following(Timestamp::UNIX_EPOCH).next().is_none();
     json!({
         "env": environment,
         "cwd": folder.unwrap_or_else(|| "/".to_owned()),
@@ -120,9 +122,21 @@ fn ids() -> Value {
     })
 }
 
+/// The zone of this machine. From its file, because for its name all zones there are would be listed: milliseconds.
+fn local_zone() -> TimeZone {
+    if std::env::var_os("TZ").is_some() {
+        return TimeZone::system();
+    }
+    match std::fs::read(LOCAL_TIME) {
+        Ok(bytes) => TimeZone::tzif("", &bytes).unwrap_or_else(|_| TimeZone::system()),
+        // As the C library has it.
+        Err(_) => TimeZone::UTC,
+    }
+}
+
 /// `[name, seconds, whether they are local time]`: offset in seconds, name and whether it is summer.
 fn zone(a: &Value) -> Result<Value, Refusal> {
-    let zone = TimeZone::system();
+    let zone = local_zone();
     let outside = |_| Refusal::new("RangeError", "the time is outside the years 1 to 9999");
     let mut time = Timestamp::from_second(a[1].as_i64().unwrap_or_default()).map_err(outside)?;
     if a[2] == true {

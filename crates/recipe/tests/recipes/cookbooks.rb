@@ -218,6 +218,21 @@ template('DIR/a') { source 'conf/a.erb' }
 conf
 #> a conf\n
 
+### a template that is rendered twice, with a constant and a local variable of its own
+%w[a b].each do |name|
+  template "DIR/#{name}" do
+    source 'twice.erb'
+    variables(name: name)
+  end
+end
+#@ cookbooks/t/templates/twice.erb
+<% WIDTH = 2 unless self.class.const_defined?(:WIDTH) -%>
+<% seen = defined?(seen) && seen ? 'again' : 'first' -%>
+<% def shout(text) = text.upcase -%>
+<%= shout(@name) * WIDTH %> <%= seen %> <%= Log.name %>
+#> a AA first Chef::Log\n
+#> b BB first Chef::Log\n
+
 ### a template of another cookbook
 template 'DIR/a' do
   source 'a.erb'
