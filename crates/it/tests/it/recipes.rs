@@ -33,16 +33,13 @@ fn project(site: &Site) -> Project {
     let mut project = Project::new(site.folder(), "queue");
     for (spec, recipe) in [("scheduler", SCHEDULER), ("execute", EXECUTE)] {
         project.script(spec, "010-x.sh", "#!/bin/sh\necho up\n");
-        let folder = project
-            .folder()
-            .join(format!("specs/{spec}/chef/site-cookbooks/queue/recipes"));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(format!("{spec}.rb")), recipe).unwrap();
+        let path = format!("specs/{spec}/chef/site-cookbooks/queue/recipes/{spec}.rb");
+        project.file(&path, recipe, 0o644);
     }
     let ini = project.folder().join("project.ini");
     let text = fs::read_to_string(&ini).unwrap();
     let lists = "\n[spec scheduler]\nrun_list = recipe[queue::scheduler]\n[spec execute]\nrun_list = recipe[queue::execute]\n";
-    fs::write(&ini, text + lists).unwrap();
+    project.file("project.ini", &(text + lists), 0o644);
     project
 }
 
