@@ -8,11 +8,13 @@
 mod amend;
 mod definition;
 mod error;
+mod expression;
 mod inherit;
 mod lexer;
 mod parameters;
 mod parser;
 mod resolve;
+mod suggest;
 mod syntax;
 mod value;
 
@@ -22,6 +24,7 @@ mod tests;
 pub use amend::{AmendError, amend, derive};
 pub use definition::{ArrayDefinition, ClusterDefinition, NodeDefinition, SpecReference};
 pub use error::{Position, TemplateError};
+pub use expression::{Filter, FilterError};
 pub use parser::parse;
 pub use resolve::resolve;
 pub use syntax::{Attribute, Kind, Operator, Section, Template};

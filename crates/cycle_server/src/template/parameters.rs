@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{Position, TemplateError};
+use super::expression::{Expression, Fault, Meter, Names};
 use super::lexer::short;
 use super::syntax::{Attribute, Kind, Operator, Section, Template};
 use super::value::{self, Part};
@@ -16,6 +17,8 @@ pub(super) struct Scope<'a> {
     parameters: Vec<Parameter>,
     /// Index into `parameters` by name in lower case.
     by_name: BTreeMap<String, usize>,
+    /// Of all expressions together.
+    meter: Meter,
 }
 
 struct Parameter {
@@ -41,6 +44,7 @@ impl<'a> Scope<'a> {
             cluster_name: Value::String(cluster_name.to_owned()),
             parameters: Vec::new(),
             by_name: BTreeMap::new(),
+            meter: Meter::default(),
         };
         let given: BTreeMap<String, (&str, &Value)> = given
             .iter()
@@ -57,11 +61,12 @@ impl<'a> Scope<'a> {
         Ok(scope)
     }
 
-    /// Name and value of every parameter, in file order.
+    /// Name and value of every parameter, in file order; null for those that have none.
     pub(super) fn values(&self) -> Map<String, Value> {
         let value = |parameter: &Parameter| match &parameter.value {
             Given::Value(value) => value.clone(),
-            Given::Expression(..) => Value::Null,
+            // Whoever needs it is told what is wrong with it.
+            Given::Expression(position, raw) => self.expression(raw, *position).unwrap_or_default(),
         };
         self.parameters
             .iter()
@@ -186,9 +191,7 @@ impl<'a> Scope<'a> {
     pub(super) fn evaluate(&self, attribute: &Attribute, owner: &str) -> Result<Value, TemplateError> {
         let raw = &attribute.raw;
         if attribute.operator == Operator::Expression {
-            return value::literal(raw).ok_or_else(|| {
-                self.unsupported(attribute.value_position, &format!("{} := {raw}", attribute.key))
-            });
+            return self.checked(raw, attribute.value_position, owner);
         }
         let elements = value::elements(raw);
         if let [one] = elements.as_slice() {
@@ -252,7 +255,10 @@ impl<'a> Scope<'a> {
         match parts.as_slice() {
             [Part::Text(text)] if !element.quoted => return Ok(value::typed(text)),
             [Part::Parameter { name, at }] if !element.quoted => {
-                return self.parameter(attribute, name, *at, owner).cloned();
+                return self.parameter(attribute, name, *at, owner);
+            }
+            [Part::Expression { text, at }] if !element.quoted => {
+                return self.embedded(attribute, text, *at, owner);
             }
             _ => {}
         }
@@ -261,10 +267,10 @@ impl<'a> Scope<'a> {
             match part {
                 Part::Text(text) => whole.push_str(&value::literal_text(&text, element.quoted)),
                 Part::Parameter { name, at } => {
-                    whole.push_str(&value::into_text(self.parameter(attribute, &name, at, owner)?));
+                    whole.push_str(&value::into_text(&self.parameter(attribute, &name, at, owner)?));
                 }
                 Part::Expression { text, at } => {
-                    return Err(self.unsupported(attribute.value_position.after(&raw[..at]), &text));
+                    whole.push_str(&value::into_text(&self.embedded(attribute, &text, at, owner)?));
                 }
                 Part::Open { at } => {
                     return Err(TemplateError::at(
@@ -289,21 +295,57 @@ impl<'a> Scope<'a> {
         name: &str,
         at: usize,
         owner: &str,
-    ) -> Result<&Value, TemplateError> {
-        let lower = name.to_lowercase();
-        if let Some(index) = self.by_name.get(&lower) {
-            return match self.parameters.get(*index).map(|parameter| &parameter.value) {
-                Some(Given::Value(value)) => Ok(value),
-                Some(Given::Expression(position, raw)) => {
-                    Err(self.unsupported(*position, &format!("DefaultValue := {raw}")))
-                }
-                None => Err(self.unknown(attribute, name, at, owner)),
-            };
+    ) -> Result<Value, TemplateError> {
+        let position = attribute.value_position.after(&attribute.raw[..at]);
+        if !self.is_known(name) {
+            return Err(self.unknown(attribute, name, at, owner));
         }
-        if lower == "clustername" {
-            return Ok(&self.cluster_name);
+        let value = self.value(name, position, &self.meter);
+        Ok(value.map_err(|fault| self.faulty(fault))?.unwrap_or_default())
+    }
+
+    /// `${…}` at this offset of the right side.
+    fn embedded(
+        &self,
+        attribute: &Attribute,
+        text: &str,
+        at: usize,
+        owner: &str,
+    ) -> Result<Value, TemplateError> {
+        let inside = &text[2..text.len() - 1];
+        self.checked(
+            inside,
+            attribute.value_position.after(&attribute.raw[..at + 2]),
+            owner,
+        )
+    }
+
+    /// An expression of which every name and function is known.
+    fn checked(&self, raw: &str, position: Position, owner: &str) -> Result<Value, TemplateError> {
+        let (text, position) = body(raw, position);
+        let expression = Expression::parse(text, position).map_err(|fault| self.faulty(fault))?;
+        if let Some((name, at)) = expression
+            .names()
+            .into_iter()
+            .find(|(name, _)| !self.is_known(name))
+        {
+            let message = format!("Parameter {name} is not known (referenced by {owner})");
+            return Err(TemplateError::at(self.file, at, message));
         }
-        Err(self.unknown(attribute, name, at, owner))
+        if let Some(fault) = expression.unknown_function() {
+            return Err(self.faulty(fault));
+        }
+        let value = expression.evaluate(self, &self.meter);
+        value.map_err(|fault| self.faulty(fault))
+    }
+
+    fn expression(&self, raw: &str, position: Position) -> Result<Value, Fault> {
+        let (text, position) = body(raw, position);
+        Expression::parse(text, position)?.evaluate(self, &self.meter)
+    }
+
+    fn faulty(&self, fault: Fault) -> TemplateError {
+        TemplateError::at(self.file, fault.position, fault.message)
     }
 
     fn unknown(&self, attribute: &Attribute, name: &str, at: usize, owner: &str) -> TemplateError {
@@ -313,16 +355,30 @@ impl<'a> Scope<'a> {
             format!("Parameter {name} is not known (referenced by {owner})"),
         )
     }
+}
 
-    fn unsupported(&self, position: Position, construct: &str) -> TemplateError {
-        TemplateError::at(
-            self.file,
-            position,
-            format!(
-                "found the expression `{}`, expected a plain value or `$Parameter`: expressions are not supported",
-                short(construct)
-            ),
-        )
+impl Names for Scope<'_> {
+    fn value(&self, name: &str, _: Position, meter: &Meter) -> Result<Option<Value>, Fault> {
+        let lower = name.to_lowercase();
+        let Some(index) = self.by_name.get(&lower) else {
+            return Ok((lower == "clustername").then(|| self.cluster_name.clone()));
+        };
+        match self.parameters.get(*index).map(|parameter| &parameter.value) {
+            Some(Given::Value(value)) => Ok(Some(value.clone())),
+            Some(Given::Expression(position, raw)) => {
+                let (text, position) = body(raw, *position);
+                Expression::parse(text, position)?.evaluate(self, meter).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// The text of an expression without the quotes of one over several lines, and where it starts.
+fn body(raw: &str, position: Position) -> (&str, Position) {
+    match value::several_lines(raw) {
+        Some(all) => (&raw[all.start..all.end], position.after(&raw[..all.start])),
+        None => (raw, position),
     }
 }
 

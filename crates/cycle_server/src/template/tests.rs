@@ -159,16 +159,21 @@ fn bad_templates_say_where_and_what() {
         ),
         (
             format!("{node}a = 1, ${{strcat(a, b)}}"),
-            "t.txt:3:8: found the expression `${strcat(a, b)}`, expected a plain value or `$Parameter`: expressions are not supported",
+            "t.txt:3:17: Parameter a is not known (referenced by node n)",
         ),
         (
             format!("{node}[[[configuration]]]\na := b + 1"),
-            "t.txt:4:6: found the expression `a := b + 1`, expected a plain value or `$Parameter`: expressions are not supported",
+            "t.txt:4:6: Parameter b is not known (referenced by node n)",
         ),
         (
             format!("{node}a = $p\n[parameters]\n[[parameter p]]\nDefaultValue := f(1)"),
-            "t.txt:6:17: found the expression `DefaultValue := f(1)`, expected a plain value or `$Parameter`: expressions are not supported",
+            "t.txt:6:17: found the function `f`, expected one that exists",
         ),
+        (
+            format!("{node}a = x${{1 +}}"),
+            "t.txt:3:11: found the end of the expression, expected a value, a name or a function",
+        ),
+        (format!("{node}a := strcat(\"x\", 1 / 0)"), "t.txt:3:"),
         (
             format!("{node}Extends = m"),
             "t.txt:3:11: found the parent `m`, expected the name of a node or node array",
@@ -268,6 +273,39 @@ fn overridden_and_unused_expressions_do_not_matter() {
     let definition = define(text, json!({})).unwrap();
     assert_eq!(definition.nodes.len(), 1);
     assert_eq!(definition.nodes[0].attributes["ImageName"], "plain");
+}
+
+#[test]
+fn expressions_stand_for_their_values() {
+    let text = "[cluster c]\nMaxCoreCount = ${Cores * Nodes}\n[[node n]]\n\
+        MachineType = ${Sizes[Kind]}\nImageName = \"img-${toLower(Kind)}-$Nodes\"\nInterruptible := Cores > 4 && Nodes isnt undefined\n\
+        Zone := ifThenElse(Nodes > 100, 1, undefined)\nTags := {\"a\", strcat(\"b\", Nodes)}\n\
+        [[[configuration]]]\nsubnet = ${Subnet.Name}\nboth = ${Derived}, ${ClusterName}\nlong := \'\'\'\nifThenElse(Nodes == 3,\n  \"three\", \"other\")\n\'\'\'\n\
+        [parameters All]\n[[parameter Cores]]\nDefaultValue = 8\n[[parameter Nodes]]\nDefaultValue = 3\n[[parameter Kind]]\nDefaultValue = Big\n\
+        [[parameter Derived]]\nDefaultValue := strcat(Kind, \"-\", Cores * 2)\n\
+        [[parameter Sizes]]\nHidden = true\n[[[record DefaultValue]]]\nBig = E64\nSmall = D2\n\
+        [[parameter Subnet]]\n[[[record DefaultValue]]]\nName = inner\n";
+    let definition = define(text, json!({"Cores": 16})).unwrap();
+    assert_eq!(definition.max_core_count, Some(48));
+    let node = &definition.nodes[0];
+    assert_eq!(node.machine_types, ["E64"]);
+    let attributes = &node.attributes;
+    assert_eq!(attributes["ImageName"], "img-big-3");
+    assert_eq!(attributes["Interruptible"], true);
+    assert_eq!(attributes["Tags"], json!(["a", "b3"]));
+    assert!(!attributes.contains_key("Zone"), "undefined is absent");
+    assert_eq!(
+        json!(node.configuration),
+        json!({"subnet": "inner", "both": ["Big-32", "test"], "long": "three"})
+    );
+    assert_eq!(definition.parameters["Derived"], "Big-32");
+}
+
+#[test]
+fn an_expression_that_refers_to_itself_has_no_value() {
+    let text = "[cluster c]\n[[node n]]\nx = $A\n[parameters]\n[[parameter A]]\nDefaultValue := B + 1\n[[parameter B]]\nDefaultValue := A\n";
+    let error = define(text, json!({})).unwrap_err().to_string();
+    assert!(error.contains("refers to itself"), "{error}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn closing_quote(text: &str, open: usize) -> Option<usize> {
 }
 
 /// The delimiters of a value over several lines, if it is one.
-fn several_lines(raw: &str) -> Option<Element> {
+pub(super) fn several_lines(raw: &str) -> Option<Element> {
     ["'''", "\"\"\""]
         .into_iter()
         .find(|quote| raw.len() >= 2 * quote.len() && raw.starts_with(quote) && raw.ends_with(quote))
