@@ -103,6 +103,11 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
             post(clusters::terminate),
         )
         .route("/cloud/actions/removecluster/{name}", post(clusters::remove))
+        .route(
+            "/cloud/actions/terminate_node/{cluster}",
+            post(nodes::terminate_by_filter),
+        )
+        .route("/db/Cloud.Node", get(nodes::database))
         .route("/cloud/actions/retry/{name}", post(clusters::retry))
         .route("/clusterlink/userdata/{id}", userdata)
         .route("/clusterlink/messages", messages)

@@ -5,7 +5,9 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use protocol::rest::{NodeCreationRequest, NodeList, NodeManagementRequest, NodeRecord};
+use protocol::rest::{
+    NodeCreationRequest, NodeList, NodeManagementRequest, NodeManagementResult, NodeRecord,
+};
 use serde::{Deserialize, Serialize};
 
 use super::ApiError;
@@ -14,8 +16,9 @@ use super::operations::{no_request, operation_status};
 use super::records::{add_documents, node_record};
 use crate::app::SharedApp;
 use crate::auth::Account;
-use crate::lifecycle::{self, Action, Total};
-use crate::store::Edited;
+use crate::lifecycle::{self, Action, Chosen, Total};
+use crate::store::{Cluster, Edited, Node};
+use crate::template::{Filter, FilterError};
 
 /// The query of `GET /clusters/{cluster}/nodes`.
 #[derive(Debug, Deserialize)]
@@ -68,19 +71,28 @@ pub(super) async fn list(
 #[derive(Debug, Deserialize)]
 pub(super) struct OfCluster {
     cluster: Option<String>,
+    filter: Option<String>,
 }
 
-/// `GET /cloud/api/nodes?cluster=` (ours): plain records.
+/// `GET /cloud/api/nodes?cluster=&filter=` (ours): plain records.
 pub(super) async fn all(
     State(app): State<SharedApp>,
     _: Account,
     Query(of): Query<OfCluster>,
 ) -> Result<Json<Vec<NodeRecord>>, ApiError> {
+    let filter = filter(of.filter.as_deref()).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let mut records = records(&app, of.cluster.as_deref()).await?;
+    records.retain(|record| filter.as_ref().is_none_or(|filter| filter.matches(record)));
+    Ok(Json(records))
+}
+
+/// The records of the nodes of a cluster, or of all.
+async fn records(app: &SharedApp, cluster: Option<&str>) -> Result<Vec<NodeRecord>, ApiError> {
     let machines = &app.settings.machines;
-    let clusters = match of.cluster {
+    let clusters = match cluster {
         Some(name) => {
-            let found = app.store.cluster_and_nodes(&name).await?;
-            vec![found.ok_or_else(|| ApiError::no_cluster(&name))?]
+            let found = app.store.cluster_and_nodes(name).await?;
+            vec![found.ok_or_else(|| ApiError::no_cluster(name))?]
         }
         None => {
             let mut all = Vec::new();
@@ -92,9 +104,8 @@ pub(super) async fn all(
     };
     let records = clusters
         .iter()
-        .flat_map(|(cluster, nodes)| nodes.iter().map(|node| node_record(cluster, node, machines)))
-        .collect();
-    Ok(Json(records))
+        .flat_map(|(cluster, nodes)| nodes.iter().map(|node| node_record(cluster, node, machines)));
+    Ok(records.collect())
 }
 
 /// `GET /cloud/api/nodes/{node}?cluster=` (ours): the record of one node, by name or id, with `Properties` and `Tests`.
@@ -261,25 +272,127 @@ pub(super) async fn scale(
     Ok(accepted(&app, &result.operation_id, &result))
 }
 
+/// The query of a termination by filter.
+#[derive(Debug, Deserialize)]
+pub(super) struct ByFilter {
+    #[serde(rename = "instance-filter")]
+    instance_filter: Option<String>,
+    filter: Option<String>,
+}
+
+/// `POST /cloud/actions/terminate_node/{cluster}?instance-filter=HostName in {"a","b"}`
+pub(super) async fn terminate_by_filter(
+    State(app): State<SharedApp>,
+    account: Account,
+    Path(name): Path<String>,
+    Query(query): Query<ByFilter>,
+) -> Result<String, ApiError> {
+    let filter = query.instance_filter.or(query.filter);
+    if filter.as_ref().is_none_or(|filter| filter.trim().is_empty()) {
+        return Err(ApiError::bad_request(
+            "the request names no node: give an `instance-filter`",
+        ));
+    }
+    let request = NodeManagementRequest {
+        filter,
+        ..NodeManagementRequest::default()
+    };
+    let result = manage_nodes(&app, &account, &name, Action::Terminate, request).await?;
+    if result.nodes.is_empty() {
+        // Clients look for this sentence.
+        return Err(ApiError::not_found("No instances were found matching your query"));
+    }
+    let mut text = String::new();
+    for node in &result.nodes {
+        match &node.error {
+            None => text.push_str(&format!("Terminating {}....\n", node.name)),
+            Some(error) => text.push_str(&format!("{error}\n")),
+        }
+    }
+    Ok(text)
+}
+
+/// The query of a look into the store.
+#[derive(Debug, Deserialize)]
+pub(super) struct Records {
+    /// The attributes that are wanted, with commas; none: all.
+    attr: Option<String>,
+    /// Which nodes.
+    f: Option<String>,
+    format: Option<String>,
+}
+
+/// `GET /db/Cloud.Node?attr=NodeId&f=HostName === "x"&format=json`: a list of records.
+pub(super) async fn database(
+    State(app): State<SharedApp>,
+    _: Account,
+    Query(query): Query<Records>,
+) -> Result<Json<Vec<NodeRecord>>, ApiError> {
+    if let Some(format) = query.format.filter(|format| format != "json") {
+        return Err(ApiError::bad_request(format!(
+            "the format `{format}` is not `json`"
+        )));
+    }
+    let filter = filter(query.f.as_deref()).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let wanted: Vec<&str> = query
+        .attr
+        .iter()
+        .flat_map(|attr| attr.split(','))
+        .map(str::trim)
+        .collect();
+    let mut records = records(&app, None).await?;
+    records.retain(|record| filter.as_ref().is_none_or(|filter| filter.matches(record)));
+    if !wanted.is_empty() {
+        for record in &mut records {
+            record.retain(|key, _| wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(key)));
+        }
+    }
+    Ok(Json(records))
+}
+
+/// A filter of a query or a request; an empty one is none.
+fn filter(text: Option<&str>) -> Result<Option<Filter>, FilterError> {
+    text.filter(|text| !text.trim().is_empty())
+        .map(Filter::parse)
+        .transpose()
+}
+
 async fn manage(
+    app: &SharedApp,
+    account: &Account,
+    name: &str,
+    action: Action,
+    request: NodeManagementRequest,
+) -> Result<Response, ApiError> {
+    let result = manage_nodes(app, account, name, action, request).await?;
+    Ok(accepted(app, &result.operation_id, &result))
+}
+
+async fn manage_nodes(
     app: &SharedApp,
     _: &Account,
     name: &str,
     action: Action,
     request: NodeManagementRequest,
-) -> Result<Response, ApiError> {
+) -> Result<NodeManagementResult, ApiError> {
     let now = app.clock.now();
     let machines = app.settings.machines.clone();
     let request_id = request.request_id.clone();
+    let filter = filter(request.filter.as_deref()).map_err(|error| ApiError::conflict(error.to_string()))?;
     let edited = app
         .store
         .edit_cluster(name, request_id.as_deref(), now, move |edit| {
-            lifecycle::manage(edit, action, &request, &machines, now)
+            let all = machines.clone();
+            let chosen = filter.map(|filter| {
+                move |cluster: &Cluster, node: &Node| filter.matches(&node_record(cluster, node, &all))
+            });
+            let chosen = chosen.as_ref().map(|chosen| chosen as Chosen<'_>);
+            lifecycle::manage(edit, action, &request, chosen, &machines, now)
         })
         .await?;
     let result = done(edited, name)?;
     app.wake.notify_one();
-    Ok(accepted(app, &result.operation_id, &result))
+    Ok(result)
 }
 
 /// What an edit came to, as HTTP sees it.

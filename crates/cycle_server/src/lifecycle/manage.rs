@@ -32,6 +32,9 @@ pub enum Action {
     Reimage,
 }
 
+/// Which nodes a filter chooses.
+pub type Chosen<'a> = &'a dyn Fn(&Cluster, &Node) -> bool;
+
 impl Action {
     /// The word in URLs and operations.
     pub fn as_str(self) -> &'static str {
@@ -48,14 +51,15 @@ impl Action {
 }
 
 /// Carries out `POST …/nodes/{start,terminate,deallocate,shutdown,remove,restart,reimage}`. A node for which it cannot be done has an entry with
-/// the reason; the others are done.
+/// the reason; the others are done. `chosen` is the filter of the request.
 ///
 /// # Errors
-/// When the request names no node at all, has a filter, or was made before.
+/// When the request names no node at all, or was made before.
 pub fn manage(
     edit: &mut ClusterEdit,
     action: Action,
     request: &NodeManagementRequest,
+    chosen: Option<Chosen<'_>>,
     machines: &Machines,
     now: Timestamp,
 ) -> Result<NodeManagementResult, Refusal> {
@@ -63,28 +67,24 @@ pub fn manage(
         let id = request.request_id.as_deref().unwrap_or_default();
         return Err(Refusal(format!("the request id `{id}` was used before")));
     }
-    if request.filter.is_some() {
-        return Err(Refusal(
-            "filter expressions are not supported: name the nodes by `ids`, `names`, `hostnames` or `ip_addresses`"
-                .to_owned(),
-        ));
-    }
     let selectors = [
         &request.ids,
         &request.names,
         &request.hostnames,
         &request.ip_addresses,
     ];
-    if selectors.iter().all(|selector| selector.is_empty()) {
+    if selectors.iter().all(|selector| selector.is_empty()) && chosen.is_none() {
         return Err(Refusal(
-            "the request names no node: give `ids`, `names`, `hostnames` or `ip_addresses`".to_owned(),
+            "the request names no node: give `ids`, `names`, `hostnames`, `ip_addresses` or a `filter`"
+                .to_owned(),
         ));
     }
     let unknown = unknown(edit, request);
     let mut entries = Vec::new();
     let mut touched = Vec::new();
     for at in 0..edit.nodes.len() {
-        if !is_selected(&edit.nodes[at], request) {
+        let node = &edit.nodes[at];
+        if !is_selected(node, request) && !chosen.is_some_and(|chosen| chosen(&edit.cluster, node)) {
             continue;
         }
         let result = act(edit, at, action, machines, now);
@@ -353,20 +353,23 @@ mod tests {
             &mut edit,
             Action::Terminate,
             &NodeManagementRequest::default(),
+            None,
             &fixture::machines(),
             NOW,
         )
         .unwrap_err();
-        let filter = NodeManagementRequest {
-            filter: Some("State === \"Started\"".to_owned()),
-            ..names(&["head"])
-        };
-        assert!(
-            manage(&mut edit, Action::Start, &filter, &fixture::machines(), NOW)
-                .unwrap_err()
-                .0
-                .contains("filter")
-        );
+        let none = |_: &Cluster, _: &Node| false;
+        let request = NodeManagementRequest::default();
+        let result = manage(
+            &mut edit,
+            Action::Start,
+            &request,
+            Some(&none),
+            &fixture::machines(),
+            NOW,
+        )
+        .unwrap();
+        assert!(result.nodes.is_empty(), "a filter may choose none");
     }
 
     #[test]
@@ -376,6 +379,7 @@ mod tests {
             &mut edit,
             Action::Start,
             &names(&["head", "nope"]),
+            None,
             &fixture::machines(),
             NOW,
         )
@@ -401,6 +405,7 @@ mod tests {
             &mut edit,
             Action::Terminate,
             &names(&["head"]),
+            None,
             &fixture::machines(),
             NOW,
         )
@@ -418,6 +423,7 @@ mod tests {
             &mut edit,
             Action::Start,
             &names(&["head"]),
+            None,
             &fixture::machines(),
             NOW,
         )
@@ -431,18 +437,26 @@ mod tests {
         super::super::start(&mut edit, NOW);
         super::super::settle(&mut edit, &fixture::machines(), NOW);
         let names = names(&["execute-1"]);
-        manage(&mut edit, Action::Deallocate, &names, &fixture::machines(), NOW).unwrap();
+        manage(
+            &mut edit,
+            Action::Deallocate,
+            &names,
+            None,
+            &fixture::machines(),
+            NOW,
+        )
+        .unwrap();
         assert_eq!(edit.nodes[1].status, Status::Deallocating);
-        let early = manage(&mut edit, Action::Start, &names, &fixture::machines(), NOW).unwrap();
+        let early = manage(&mut edit, Action::Start, &names, None, &fixture::machines(), NOW).unwrap();
         assert_eq!(early.nodes[0].status, "Error");
         super::super::settle_deallocated(&mut edit.nodes[1]);
         let none = Machines {
             max_nodes: 1,
             ..fixture::machines()
         };
-        let full = manage(&mut edit, Action::Start, &names, &none, NOW).unwrap();
+        let full = manage(&mut edit, Action::Start, &names, None, &none, NOW).unwrap();
         assert!(full.nodes[0].error.as_ref().unwrap().contains("room"));
-        manage(&mut edit, Action::Start, &names, &fixture::machines(), NOW).unwrap();
+        manage(&mut edit, Action::Start, &names, None, &fixture::machines(), NOW).unwrap();
         assert_eq!(edit.nodes[1].target_state, TargetState::Started);
     }
 
@@ -452,8 +466,9 @@ mod tests {
         super::super::start(&mut edit, NOW);
         super::super::settle(&mut edit, &fixture::machines(), NOW);
         let all = names(&["head", "execute-1", "nope"]);
-        let remove =
-            |edit: &mut ClusterEdit| manage(edit, Action::Remove, &all, &fixture::machines(), NOW).unwrap();
+        let remove = |edit: &mut ClusterEdit| {
+            manage(edit, Action::Remove, &all, None, &fixture::machines(), NOW).unwrap()
+        };
         let result = remove(&mut edit);
         let error = result.nodes[0].error.clone().unwrap();
         assert_eq!(
@@ -481,7 +496,7 @@ mod tests {
         let mut edit = fixture::edit();
         let names = names(&["head"]);
         for action in [Action::Restart, Action::Reimage] {
-            let result = manage(&mut edit, action, &names, &fixture::machines(), NOW).unwrap();
+            let result = manage(&mut edit, action, &names, None, &fixture::machines(), NOW).unwrap();
             assert_eq!(
                 result.nodes[0].error.as_deref(),
                 Some("the node `head` has no machine that runs")
@@ -495,7 +510,7 @@ mod tests {
             (Action::Reimage, Renewal::Reimage),
             (Action::Restart, Renewal::Reimage),
         ] {
-            let result = manage(&mut edit, action, &names, &fixture::machines(), NOW).unwrap();
+            let result = manage(&mut edit, action, &names, None, &fixture::machines(), NOW).unwrap();
             assert_eq!(result.nodes[0].status, "OK");
             assert_eq!(edit.nodes[0].renewal, Some(renewal));
         }

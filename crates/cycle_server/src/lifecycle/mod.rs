@@ -23,7 +23,7 @@ pub(crate) mod fixture;
 pub use create::{Total, create_nodes, scale};
 pub use import::{ImportRefusal, import};
 pub use limits::{Capacity, Limit, MachineType, Machines, capacity};
-pub use manage::{Action, manage, retry};
+pub use manage::{Action, Chosen, manage, retry};
 pub use message::apply;
 pub use news::news;
 pub use node::{

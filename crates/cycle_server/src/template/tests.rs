@@ -173,7 +173,10 @@ fn bad_templates_say_where_and_what() {
             format!("{node}a = x${{1 +}}"),
             "t.txt:3:11: found the end of the expression, expected a value, a name or a function",
         ),
-        (format!("{node}a := strcat(\"x\", 1 / 0)"), "t.txt:3:"),
+        (
+            format!("{node}a := strcat(\"x\", 1 / 0)"),
+            "t.txt:3:20: found a division by zero, expected another divisor",
+        ),
         (
             format!("{node}Extends = m"),
             "t.txt:3:11: found the parent `m`, expected the name of a node or node array",

@@ -36,6 +36,8 @@ const ROUTES: &[(&str, &str, Expected)] = &[
     ("GET", "/cloud/clusters", ACCOUNTS),
     ("GET", "/cloud/clusters/demo", ACCOUNTS),
     ("POST", "/cloud/actions/retry/demo", ACCOUNTS),
+    ("POST", "/cloud/actions/terminate_node/demo", ACCOUNTS),
+    ("GET", "/db/Cloud.Node", ACCOUNTS),
     ("POST", "/clusterlink/messages", NODES),
     ("POST", "/clusterlink/secret", NODES),
     ("GET", "/clusterlink/discoverable", NODES),

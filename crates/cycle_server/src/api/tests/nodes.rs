@@ -93,17 +93,14 @@ async fn all_nodes_are_listed_with_the_standalone_ones() {
 }
 
 #[tokio::test]
-async fn managing_needs_a_selector_and_knows_no_filters() {
+async fn managing_needs_a_selector() {
     let bench = Bench::started().await;
-    for (body, word) in [
-        (json!({}), "names no node"),
-        (json!({"filter": "State === \"Started\""}), "filter"),
-    ] {
+    for body in [json!({}), json!({"filter": "  "}), json!({"names": []})] {
         let answer = bench
             .call("POST", "/clusters/demo/nodes/terminate", Some(body))
             .await
             .expect(409);
-        assert!(answer.error().contains(word), "{}", answer.error());
+        assert!(answer.error().contains("names no node"), "{}", answer.error());
     }
 }
 
@@ -129,4 +126,77 @@ async fn a_termination_answers_for_each_node_and_once_for_each_request() {
         .call("POST", "/clusters/demo/nodes/shutdown", Some(body))
         .await
         .expect(409);
+}
+
+#[tokio::test]
+async fn filters_choose_nodes() {
+    let bench = Bench::started().await;
+    let quoted = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02x}")).collect() };
+    let names = async |path: String| {
+        let records = bench.get(&path).await.expect(200).json();
+        let records = records.as_array().unwrap().clone();
+        records
+            .iter()
+            .map(|record| record["Name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let filter = quoted("Template === \"execute\" && Name != \"execute-2\"");
+    assert_eq!(
+        names(format!("/cloud/api/nodes?cluster=demo&filter={filter}")).await,
+        ["execute-1"]
+    );
+    let query = format!("/db/Cloud.Node?attr=nodeid,Name&f={filter}&format=json");
+    assert_eq!(names(query.clone()).await, ["execute-1"]);
+    let record = bench.get(&query).await.json()[0].clone();
+    assert_eq!(record.as_object().unwrap().len(), 2, "{record}");
+    for (path, error) in [
+        (
+            format!("/db/Cloud.Node?f={}", quoted("Name ==")),
+            "the filter is no expression",
+        ),
+        ("/db/Cloud.Node?format=xml".to_owned(), "`xml`"),
+        (format!("/cloud/api/nodes?filter={}", quoted("nope(1)")), "`nope`"),
+    ] {
+        let answer = bench.get(&path).await.expect(400);
+        assert!(answer.error().contains(error), "{path}: {}", answer.error());
+    }
+
+    let terminate = async |body: Value| {
+        bench
+            .call("POST", "/clusters/demo/nodes/terminate", Some(body))
+            .await
+    };
+    let refused = terminate(json!({"filter": "Name =="})).await.expect(409);
+    assert!(
+        refused.error().contains("the filter is no expression"),
+        "{refused:?}"
+    );
+    terminate(json!({"filter": ""})).await.expect(409);
+    let none = terminate(json!({"filter": "Name == \"nobody\""}))
+        .await
+        .expect(202)
+        .json();
+    assert_eq!(none["nodes"], json!([]));
+    let both = terminate(json!({"filter": "Name == \"execute-1\"", "names": ["head"]}))
+        .await
+        .expect(202)
+        .json();
+    assert_eq!(both["nodes"].as_array().unwrap().len(), 2, "a union");
+    assert_eq!(
+        bench.node("execute-2").await.target_state,
+        crate::store::TargetState::Started
+    );
+
+    let action = async |filter: &str| {
+        let path = format!(
+            "/cloud/actions/terminate_node/demo?instance-filter={}",
+            quoted(filter)
+        );
+        bench.call("POST", &path, None).await
+    };
+    let text = action("Name in {\"execute-2\", \"x\"}").await.expect(200).text;
+    assert_eq!(text, "Terminating execute-2....\n");
+    let none = action("Name == \"x\"").await.expect(404);
+    assert_eq!(none.error(), "No instances were found matching your query");
+    action("").await.expect(400);
 }
