@@ -264,7 +264,8 @@ mod with_ruby {
                 ("solo".to_owned(), true.into()),
             ]);
             let mut normal = self.data.tree().clone();
-            normal.shift_remove("run_list");
+            // Facts are automatic attributes: said twice they are only read twice.
+            normal.retain(|key, value| key != "run_list" && self.automatic.get(key) != Some(value));
             let name = ["cyclecloud.node.name", "hostname"]
                 .into_iter()
                 .find_map(|key| self.data.get_str(key));
