@@ -1,5 +1,6 @@
 //! The parameters of a template and the values they have.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -19,6 +20,8 @@ pub(super) struct Scope<'a> {
     by_name: BTreeMap<String, usize>,
     /// Of all expressions together.
     meter: Meter,
+    /// What the expressions of defaults have come to, by the index of the parameter.
+    known: RefCell<BTreeMap<usize, Value>>,
 }
 
 struct Parameter {
@@ -45,6 +48,7 @@ impl<'a> Scope<'a> {
             parameters: Vec::new(),
             by_name: BTreeMap::new(),
             meter: Meter::default(),
+            known: RefCell::default(),
         };
         let given: BTreeMap<String, (&str, &Value)> = given
             .iter()
@@ -366,8 +370,13 @@ impl Names for Scope<'_> {
         match self.parameters.get(*index).map(|parameter| &parameter.value) {
             Some(Given::Value(value)) => Ok(Some(value.clone())),
             Some(Given::Expression(position, raw)) => {
+                if let Some(value) = self.known.borrow().get(index) {
+                    return Ok(Some(value.clone()));
+                }
                 let (text, position) = body(raw, *position);
-                Expression::parse(text, position)?.evaluate(self, meter).map(Some)
+                let value = Expression::parse(text, position)?.evaluate(self, meter)?;
+                self.known.borrow_mut().insert(*index, value.clone());
+                Ok(Some(value))
             }
             None => Ok(None),
         }

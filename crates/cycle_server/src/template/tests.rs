@@ -305,6 +305,22 @@ fn expressions_stand_for_their_values() {
 }
 
 #[test]
+fn a_chain_of_defaults_is_evaluated_once() {
+    let mut text = "[cluster c]\n[[node n]]\nx = ${size(P30)}\ny = ${true}\nz = \"${strcat(\"a\", \"}\")}\"\n[parameters]\n[[parameter P0]]\nDefaultValue := {1}\n".to_owned();
+    for number in 1..=30 {
+        text.push_str(&format!(
+            "[[parameter P{number}]]\nDefaultValue := {{size(P{}), size(P{})}}\n",
+            number - 1,
+            number - 1
+        ));
+    }
+    let node = &define(&text, json!({})).unwrap().nodes[0];
+    assert_eq!(node.attributes["x"], 2);
+    assert_eq!(node.attributes["y"], true);
+    assert_eq!(node.attributes["z"], "a}");
+}
+
+#[test]
 fn an_expression_that_refers_to_itself_has_no_value() {
     let text = "[cluster c]\n[[node n]]\nx = $A\n[parameters]\n[[parameter A]]\nDefaultValue := B + 1\n[[parameter B]]\nDefaultValue := A\n";
     let error = define(text, json!({})).unwrap_err().to_string();

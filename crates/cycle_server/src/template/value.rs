@@ -34,16 +34,31 @@ pub(super) fn value_end(line: &str) -> Result<usize, usize> {
     Ok(line.len())
 }
 
-/// The closing quote for the one at `open`. `\"` does not close.
+/// The closing quote for the one at `open`. `\\"` does not close, and quotes in `${…}` are of the expression.
 fn closing_quote(text: &str, open: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
     let mut at = open + 1;
-    loop {
-        let found = at + text.get(at..)?.find('"')?;
-        if !text[..found].ends_with('\\') {
-            return Some(found);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' if !is_escaped(bytes, at) => return Some(at),
+            b'$' if bytes.get(at + 1) == Some(&b'{') => {
+                at = closing_brace(text, at + 1).unwrap_or(at);
+            }
+            _ => {}
         }
-        at = found + 1;
+        at += 1;
     }
+    None
+}
+
+/// Whether an odd number of backslashes is before it.
+fn is_escaped(bytes: &[u8], at: usize) -> bool {
+    let slashes = bytes[..at]
+        .iter()
+        .rev()
+        .take_while(|byte| **byte == b'\\')
+        .count();
+    slashes % 2 == 1
 }
 
 /// The delimiters of a value over several lines, if it is one.
@@ -103,16 +118,18 @@ fn element(raw: &str, start: usize, end: usize) -> Element {
     }
 }
 
-/// The brace that closes the one at `open`.
+/// The brace that closes the one at `open`. Those in quotes do not count.
 fn closing_brace(text: &str, open: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, c) in text[open..].char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => {
+    let bytes = text.as_bytes();
+    let (mut depth, mut quoted) = (0_usize, false);
+    for at in open..bytes.len() {
+        match bytes[at] {
+            b'"' if !is_escaped(bytes, at) => quoted = !quoted,
+            b'{' if !quoted => depth += 1,
+            b'}' if !quoted => {
                 depth -= 1;
                 if depth == 0 {
-                    return Some(open + at);
+                    return Some(at);
                 }
             }
             _ => {}
@@ -166,7 +183,7 @@ pub(super) fn parts(raw: &str, element: Element) -> Vec<Part> {
                 None => (Part::Open { at: dollar }, end - dollar),
                 Some(close) => {
                     let inside = raw[dollar + 2..close].trim();
-                    let part = if is_name(inside) {
+                    let part = if is_name(inside) && !is_word(inside) {
                         Part::Parameter {
                             name: inside.to_owned(),
                             at: dollar,
@@ -203,6 +220,13 @@ pub(super) fn parts(raw: &str, element: Element) -> Vec<Part> {
         parts.push(Part::Text(text));
     }
     parts
+}
+
+/// Words of the language of expressions, which no parameter can have as its name there.
+fn is_word(name: &str) -> bool {
+    ["true", "false", "undefined", "error"]
+        .iter()
+        .any(|word| name.eq_ignore_ascii_case(word))
 }
 
 fn is_name(word: &str) -> bool {
@@ -381,6 +405,10 @@ mod tests {
         assert_eq!(split("a, \"b, c\",d"), [bare("a"), quoted("b, c"), bare("d")]);
         assert_eq!(split("${f(a, b)}, c,"), [bare("${f(a, b)}"), bare("c")]);
         assert_eq!(split("\"\""), [quoted("")]);
+        assert_eq!(
+            split("\"${f(\"a\", b)}\", ${g(\"}\", x)}, \"a\\\\\""),
+            [quoted("${f(\"a\", b)}"), bare("${g(\"}\", x)}"), quoted("a\\\\")]
+        );
         assert_eq!(split("'''a, b'''"), [quoted("a, b")]);
         assert_eq!(split(""), [bare("")]);
     }
