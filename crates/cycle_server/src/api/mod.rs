@@ -19,6 +19,7 @@ mod operations;
 mod records;
 mod site;
 mod status;
+mod sync;
 mod users;
 
 pub use configuration::{ConfigurationError, node_configuration};
@@ -98,6 +99,11 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
         .route(
             "/clusterlink/discoverable",
             get(discoverable::search).put(discoverable::store),
+        )
+        .route("/clusterlink/sync/kv", get(sync::list))
+        .route(
+            "/clusterlink/sync/kv/{key}",
+            get(sync::value).put(sync::put).delete(sync::delete),
         )
         .route("/lockers", get(lockers::all))
         .route("/lockers/{locker}/", get(lockers::list))

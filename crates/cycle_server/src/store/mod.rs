@@ -15,6 +15,7 @@ mod nodes;
 mod operations;
 mod records;
 mod schema;
+mod sync;
 
 pub use accounts::Saved;
 pub use clusters::{ClusterEdit, Edited};
@@ -27,6 +28,7 @@ pub use records::{
     AccountRecord, Autoscaling, Cluster, Demand, HeldCondition, Incoming, MachineFailure, Node, Operation,
     Profile, ShutdownRequest, State, Status, TargetState,
 };
+pub use sync::{KeyValue, KeyVersion, MAX_KEYS, Refused};
 
 #[cfg(test)]
 mod tests;

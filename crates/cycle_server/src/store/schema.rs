@@ -81,6 +81,20 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (node_id, kind, name)
     ) STRICT;
 ",
+    "
+    -- What the nodes of a cluster keep for each other, and the number that grows with every change of it.
+    CREATE TABLE IF NOT EXISTS sync_versions (
+        cluster TEXT PRIMARY KEY,
+        version INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS sync_values (
+        cluster TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (cluster, key)
+    ) STRICT;
+",
 ];
 
 /// Brings the schema to the newest step.

@@ -8,4 +8,5 @@ mod events;
 mod lockers;
 mod nodes;
 mod reports;
+mod sync;
 mod users;
