@@ -20,6 +20,7 @@ mod operations;
 mod records;
 mod site;
 mod status;
+mod sync;
 mod usage;
 mod users;
 
@@ -115,6 +116,11 @@ pub fn router(app: SharedApp, courier: Arc<dyn Post>) -> Router {
         .route(
             "/clusterlink/discoverable",
             get(discoverable::search).put(discoverable::store),
+        )
+        .route("/clusterlink/sync/kv", get(sync::list))
+        .route(
+            "/clusterlink/sync/kv/{key}",
+            get(sync::value).put(sync::put).delete(sync::delete),
         )
         .route("/lockers", get(lockers::all))
         .route("/lockers/{locker}/", get(lockers::list))

@@ -119,6 +119,8 @@ impl Store {
                 nodes::remove(t, &node.id, now)?;
             }
             t.execute("DELETE FROM clusters WHERE name = ?1", [&name])?;
+            t.execute("DELETE FROM sync_values WHERE cluster = ?1", [&name])?;
+            t.execute("DELETE FROM sync_versions WHERE cluster = ?1", [&name])?;
             events::add(t, &news)?;
             Ok(true)
         })

@@ -15,6 +15,7 @@ mod nodes;
 mod operations;
 mod records;
 mod schema;
+mod sync;
 mod usage;
 
 pub use accounts::Saved;
@@ -28,6 +29,7 @@ pub use records::{
     AccountRecord, Autoscaling, Cluster, Demand, HeldCondition, Incoming, MachineFailure, Node, Operation,
     Profile, Renewal, ShutdownRequest, State, Status, TargetState,
 };
+pub use sync::{KeyValue, KeyVersion, MAX_KEYS, Refused};
 pub use usage::{Running, Usage};
 
 #[cfg(test)]

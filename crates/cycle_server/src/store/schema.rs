@@ -97,6 +97,20 @@ const STEPS: &[&str] = &[
     CREATE INDEX IF NOT EXISTS usage_of_cluster ON usage (cluster, started);
     CREATE UNIQUE INDEX IF NOT EXISTS usage_now ON usage (node_id) WHERE ended IS NULL;
 ",
+    "
+    -- What the nodes of a cluster keep for each other, and the number that grows with every change of it.
+    CREATE TABLE IF NOT EXISTS sync_versions (
+        cluster TEXT PRIMARY KEY,
+        version INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS sync_values (
+        cluster TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (cluster, key)
+    ) STRICT;
+",
 ];
 
 /// Brings the schema to the newest step.

@@ -117,7 +117,8 @@ class Chef
           return if whyrun_mode?
 
           priority = new_resource.priority ? ['--priority', new_resource.priority.to_s] : []
-          shell_out!(Chef::Config[:jetpack], 'log', new_resource.message, '--level', new_resource.level.to_s, *priority)
+          # A text may begin with a dash.
+          shell_out!(Chef::Config[:jetpack], 'log', '--level', new_resource.level.to_s, *priority, '--', new_resource.message)
         end
       end
       self.provider_class = Actions
@@ -162,7 +163,7 @@ class Chef
         def action_send
           converge_by("send #{new_resource.file || new_resource.message}") do
             key = new_resource.routing_key ? ['--routing-key', new_resource.routing_key] : []
-            what = new_resource.file ? ['--file', new_resource.file] : [new_resource.message]
+            what = new_resource.file ? ['--file', new_resource.file] : ['--', new_resource.message]
             shell_out!(Chef::Config[:jetpack], 'send', *key, *what)
           end
         end

@@ -194,3 +194,112 @@ puts cluster.search(recipe: 't').size, node['recipes'].include?('cshared::direct
 #? directory[DIR/sched] create: updated
 #< 1
 #< true
+
+### what projects ask of the tool of the node
+File.chmod(0o755, 'DIR/jetpack')
+Chef::Config[:jetpack] = 'DIR/jetpack'
+include_recipe 'jetpack'
+directory node['jetpack']['downloads']
+jetpack_download 'x-1.0.tar.gz' do
+  project 'demo'
+  thunderball_url 'cycle/x-1.0.tar.gz'
+end
+jetpack_download('sub/y.rpm') { project 'demo'; dest 'DIR/made/y-renamed.rpm' }
+jetpack_download('z.rpm') { project 'demo'; dest 'DIR/downloads' }
+jetpack_download('away') { project 'demo'; dest 'DIR/away'; only_if { false } }
+jetpack_download('none.rpm') { project 'demo'; ignore_failure true }
+jetpack_send('started') { file 'DIR/state.json'; routing_key 'demo.gridengine' }
+jetpack_send '- plain text'
+jetpack_log('--gluster is up') { level 'warn'; priority 'low' }
+jetpack_log 'as usual'
+#@ cookbooks/t/metadata.rb
+depends 'jetpack'
+#@ jetpack
+#!/bin/sh
+echo "$*" >>DIR/calls
+case $4 in none.rpm) echo 'no such blob' >&2; exit 1 ;; esac
+[ "$1" != download ] || echo "$4" >"$5"
+#platform
+#once
+#normal {"jetpack": {"downloads": "DIR/downloads"}}
+#? jetpack_download[x-1.0.tar.gz] download: updated
+#? jetpack_download[none.rpm] download: ignored
+#- jetpack_download[away] download: updated
+#> downloads/x-1.0.tar.gz x-1.0.tar.gz\n
+#> made/y-renamed.rpm sub/y.rpm\n
+#> downloads/z.rpm z.rpm\n
+#> calls download --project demo x-1.0.tar.gz DIR/downloads/x-1.0.tar.gz\ndownload --project demo sub/y.rpm DIR/made/y-renamed.rpm\ndownload --project demo z.rpm DIR/downloads/z.rpm\ndownload --project demo none.rpm DIR/downloads/none.rpm\nsend --routing-key demo.gridengine --file DIR/state.json\nsend -- - plain text\nlog --level warn --priority low -- --gluster is up\nlog --level info -- as usual\n
+
+### a download is made once
+File.chmod(0o755, 'DIR/jetpack')
+Chef::Config[:jetpack] = 'DIR/jetpack'
+jetpack_download('x.rpm') { project 'demo' }
+#@ jetpack
+#!/bin/sh
+echo x >"$5"
+#platform
+#list recipe[jetpack], recipe[t]
+#normal {"jetpack": {"downloads": "DIR/downloads"}}
+#= directory[DIR/downloads] create: updated
+#= jetpack_download[x.rpm] download: updated
+
+### what is asked of the tool of the node under dry run
+File.chmod(0o755, 'DIR/jetpack')
+Chef::Config[:jetpack] = 'DIR/jetpack'
+jetpack_download('x.rpm') { project 'demo'; dest 'DIR/made/x.rpm' }
+jetpack_send('m') { routing_key 'k' }
+jetpack_log 'l'
+#@ jetpack
+#!/bin/sh
+echo "$*" >>DIR/calls
+#dry
+#? jetpack_download[x.rpm] download: updated
+#x calls
+#x made
+
+### a download that the node cannot make
+File.chmod(0o755, 'DIR/jetpack')
+Chef::Config[:jetpack] = 'DIR/jetpack'
+jetpack_download('none.rpm') { project 'demo'; dest 'DIR/none.rpm' }
+#@ jetpack
+#!/bin/sh
+echo "error: no such blob \`$4\`" >&2; exit 1
+#! jetpack_download[none.rpm]
+#! no such blob `none.rpm`
+
+### a download of no project
+jetpack_download('x.rpm') { dest 'DIR/x.rpm' }
+#! project
+
+### a scheduler as public projects have it
+include_recipe 'cyclecloud'
+include_recipe 'cshared::directories'
+include_recipe 'cuser'
+scheduler = cluster.scheduler
+sched = node[:cshared][:client][:defaults][:sched][:mountpoint]
+directory "#{sched}/conf"
+template "#{sched}/conf/hosts" do
+  source 'hosts.erb'
+  variables lazy { { nodes: cluster.search(recipe: 't') } }
+end
+%w[shared].each { |name| puts node['cyclecloud']['mounts'][name]['mountpoint'] }
+file("#{sched}/dumped") { content 'x'; notifies :run, 'ruby_block[dump node.json]', :before }
+defer_block 'when all is done' do
+  file("#{sched}/conf/late") { content "#{scheduler.inspect}\n" }
+end
+#@ cookbooks/t/metadata.rb
+%w[cuser cshared cyclecloud].each { |c| depends c }
+#@ cookbooks/t/templates/default/hosts.erb
+<% @nodes.each do |n| %><%= n['cyclecloud']['instance']['ipv4'] %>
+<% end %>
+#@ roles/demo_scheduler_role.rb
+name 'other_name'
+run_list 'role[central_manager]', 'role[scheduler]', 'role[application_server]', 'role[monitor]', 'recipe[t]'
+#platform
+#list role[demo_scheduler_role]
+#nodes [{"recipes": ["t"], "roles": ["demo_scheduler_role"], "hostname": "exec9", "cyclecloud": {"instance": {"ipv4": "10.0.0.9"}}}]
+#normal {"cuser": {"base_home_dir": "DIR/shared/home"}, "cshared": {"client": {"defaults": {"shared": {"mountpoint": "DIR/shared"}, "sched": {"mountpoint": "DIR/sched"}}}}, "cyclecloud": {"mounts": {"shared": {"mountpoint": "/x", "disabled": true}}}}
+#? ruby_block[dump node.json] run: updated
+#> sched/conf/hosts 10.0.0.9\n\n
+#> sched/conf/late "exec9"\n
+#< /x

@@ -9,5 +9,6 @@ mod lockers;
 mod nodes;
 mod renewal;
 mod reports;
+mod sync;
 mod usage;
 mod users;

@@ -17,6 +17,9 @@ else
   gid = Integer((owner['gid'] || uid).to_s)
   home = File.join(node['cuser']['base_home_dir'], name)
   ssh = File.join(home, '.ssh')
+  # What is written as root must not go where a user points it.
+  link = [home, ssh, "#{ssh}/authorized_keys", "#{ssh}/config"].find { |path| File.symlink?(path) }
+  raise "cuser: `#{link}` is a link: it is left as it is" if link
 
   directory node['cuser']['base_home_dir'] do
     recursive true
@@ -71,9 +74,12 @@ else
     backup false
     sensitive true
   end
-  # The keys of new nodes are known to nobody.
+  # The keys of new nodes are known to nobody: those are called by names without a domain, or by private addresses.
   file "#{ssh}/config" do
-    content "Host *\n    StrictHostKeyChecking no\n    UserKnownHostsFile /dev/null\n    LogLevel ERROR\n"
+    content %w[* 10.* 172.* 192.168.*].map { |pattern|
+      pattern = '* !*.*' if pattern == '*'
+      "Host #{pattern}\n    StrictHostKeyChecking no\n    UserKnownHostsFile /dev/null\n    LogLevel ERROR\n"
+    }.join
     owner uid
     group gid
     mode '0600'
