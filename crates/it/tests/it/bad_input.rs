@@ -17,7 +17,7 @@ fn a_template_with_an_error_is_refused_whole_with_its_place() {
             "broken.txt:3:",
         ),
         (
-            "[cluster demo]\n[[node head]]\n  Count := ifThenElse(true, 1, 2)\n",
+            "[cluster demo]\n[[node head]]\n  Count := ifThenElse(true, 1, Nothing)\n",
             "broken.txt:3:",
         ),
     ];

@@ -100,7 +100,7 @@ fn recipes_can_be_turned_off() {
 #[test]
 fn a_role_of_the_platform_and_cookbooks_that_projects_include_are_there() {
     let project = project(
-        "%w[cuser cganglia::client cshared::client cshared::server jdk jetpack thunderball cyclecloud::_hosts cluster_init].each do |name|\n\
+        "%w[cuser cganglia::client cshared::server cshared::client jdk jetpack thunderball cyclecloud::_hosts cluster_init].each do |name|\n\
            include_recipe name\nend\n\
          puts node['recipes'].include?('cyclecloud::default'), node['jetpack']['downloads'].end_with?('jetpack/downloads')\n\
          puts resources('ruby_block[dump node.json]').name\n",
@@ -109,9 +109,15 @@ fn a_role_of_the_platform_and_cookbooks_that_projects_include_are_there() {
         "project.ini",
         "[project]\nname = tools\nversion = 1.2.0\n[spec default]\nrun_list = role[scheduler], recipe[tools]\n",
     );
-    let run = project.converge(&[]);
+    // They would export folders and install a Java on the machine of the test.
+    let run = project.converge(&["--dry-run"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.stdout.contains("\ntrue\ntrue\ndump node.json\n"), "{run:?}");
+    assert!(
+        run.stdout
+            .contains("* cyclecloud_export[builtinshared] action export"),
+        "{run:?}"
+    );
 }
 
 #[test]

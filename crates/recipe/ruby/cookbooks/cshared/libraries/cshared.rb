@@ -11,6 +11,6 @@ module CShared
     # `cyclecloud.mounts.builtinshared` and so on.
     def section(node, kind, name) = node.read('cyclecloud', kind, "builtin#{name}").to_h
     def disabled?(node, kind, name) = CycleCloudConfiguration.true?(section(node, kind, name)['disabled'])
-    def server?(node) = Array(node['recipes']).include?('cshared::server')
+    def server?(node) = node.recipe?('cshared::server')
   end
 end
