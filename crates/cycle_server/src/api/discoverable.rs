@@ -1,5 +1,7 @@
 //! What nodes of a cluster let each other know: `cluster.search` and `cluster.store_discoverable` of recipes.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -27,21 +29,22 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn matches(&self, attributes: &Map<String, Value>) -> bool {
-        let lists = |key: &str, wanted: &str| match attributes.get(key) {
-            Some(Value::Array(items)) => items.iter().any(|item| item == wanted),
-            Some(Value::String(one)) => one == wanted,
+        let lists = |key: &str, is_wanted: &dyn Fn(&str) -> bool| match attributes.get(key) {
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).any(is_wanted),
+            Some(Value::String(one)) => is_wanted(one),
             _ => false,
         };
-        let role = self.role.as_deref().is_none_or(|role| lists("roles", role));
-        let recipe = |recipe: &str| {
-            let other = match recipe.strip_suffix("::default") {
-                Some(short) => short.to_owned(),
-                None => format!("{recipe}::default"),
-            };
-            lists("recipes", recipe)
-                || (lists("recipes", &other) && (!recipe.contains("::") || recipe.ends_with("::default")))
-        };
-        role && self.recipe.as_deref().is_none_or(recipe)
+        let has_role = |role: &str| lists("roles", &|name| name == role);
+        let has_recipe = |recipe: &str| lists("recipes", &|name| full(name) == full(recipe));
+        self.role.as_deref().is_none_or(has_role) && self.recipe.as_deref().is_none_or(has_recipe)
+    }
+}
+
+/// A cookbook alone is its default recipe.
+fn full(recipe: &str) -> Cow<'_, str> {
+    match recipe.contains("::") {
+        true => recipe.into(),
+        false => format!("{recipe}::default").into(),
     }
 }
 

@@ -150,8 +150,10 @@ fn waits(failure: &MachineFailure, now: Timestamp) -> bool {
 fn renew(node: &Node, machine: &MachineStatus) -> Option<Step> {
     let renewal = node.renewal.filter(|_| node.status != Status::Acquiring)?;
     match (renewal, machine) {
-        (_, MachineStatus::Gone | MachineStatus::Starting | MachineStatus::Stopping) => None,
+        (_, MachineStatus::Starting | MachineStatus::Stopping) => None,
+        (Renewal::Restart, MachineStatus::Gone) => None,
         (Renewal::Restart, _) => Some(Step::Restart),
+        // Gone, too: a server that was killed may have taken it away and not have noted that.
         (Renewal::Reimage, _) => Some(Step::Reimage),
     }
 }
@@ -351,16 +353,25 @@ impl Reconcilers {
         Ok(())
     }
 
-    async fn delete(&self, node: &Node) -> Result<(), StoreError> {
+    /// Takes the machine away, and the way to it. False when that did not succeed, which is noted then.
+    async fn take_away(&self, node: &Node) -> Result<bool, StoreError> {
         match self.provider.delete(&node.id).await {
             Ok(()) => {}
-            Err(ProviderError::Stopping) => return Ok(()),
+            Err(ProviderError::Stopping) => return Ok(false),
             Err(error) => {
                 let cause = format!("The machine could not be taken away: {}", terminal::chain(&error));
-                return self.fail(node, cause).await;
+                self.fail(node, cause).await?;
+                return Ok(false);
             }
         }
         self.close(node).await;
+        Ok(true)
+    }
+
+    async fn delete(&self, node: &Node) -> Result<(), StoreError> {
+        if !self.take_away(node).await? {
+            return Ok(());
+        }
         let now = self.app.clock.now();
         let cut = self.cut_short(node, now);
         let event = news(node, now, Level::Info, Priority::Medium, "Node terminated");
@@ -478,15 +489,9 @@ impl Reconcilers {
     }
 
     async fn reimage(&self, node: &Node) -> Result<(), StoreError> {
-        match self.provider.delete(&node.id).await {
-            Ok(()) => {}
-            Err(ProviderError::Stopping) => return Ok(()),
-            Err(error) => {
-                let cause = format!("The machine could not be taken away: {}", terminal::chain(&error));
-                return self.fail(node, cause).await;
-            }
+        if !self.take_away(node).await? {
+            return Ok(());
         }
-        self.close(node).await;
         let now = self.app.clock.now();
         self.app
             .store

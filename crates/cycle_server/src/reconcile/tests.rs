@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Reconcilers;
 use super::machines::{Step, decide};
 use crate::provider::{MachineStatus, Provider};
-use crate::store::{Incoming, Node, State, Status, TargetState};
+use crate::store::{Incoming, Node, Renewal, State, Status, TargetState};
 use crate::testing::{Bench, FakePost, FakeProvider, TEMPLATE, envelope, secret};
 
 const RUNNING: MachineStatus = MachineStatus::Running { pid: None };
@@ -173,6 +173,29 @@ async fn a_restart_keeps_the_node_and_a_reimage_gives_it_a_new_machine() {
     assert_ne!(node.userdata_id, before.userdata_id);
     assert_eq!(node.claim, None);
     assert_eq!(site.provider.requests().len(), 4);
+}
+
+/// The server was killed after it had taken the machine away and before it had noted that.
+#[tokio::test]
+async fn a_reimage_that_was_cut_off_goes_on() {
+    let site = Site::new().await;
+    let before = site.until_status("head", Status::Preparing).await;
+    let now = site.bench.app.clock.now();
+    let store = &site.bench.app.store;
+    let reimage = |node: &mut Node, _: &mut Vec<_>| node.renewal = Some(Renewal::Reimage);
+    store.edit_node(&before.id, now, reimage).await.unwrap();
+    site.provider.delete(&before.id).await.unwrap();
+    site.until("head", "with a new machine", |node| {
+        node.is_some_and(|node| node.userdata_id != before.userdata_id && node.status == Status::Preparing)
+    })
+    .await;
+    let events = site
+        .bench
+        .get("/cloud/api/events?cluster=demo")
+        .await
+        .json()
+        .to_string();
+    assert!(!events.contains("disappeared"), "{events}");
 }
 
 #[tokio::test]

@@ -252,7 +252,8 @@ pub(crate) fn failed(failure: ConvergeFailure) -> anyhow::Error {
     }
 }
 
-/// Says what a converge would do. Nothing is written, not even what the server says.
+/// Says what a converge would do. Nothing is written, not even what the server says; only what the cloud says of the machine is kept,
+/// if it was never asked.
 async fn preview(args: &ConvergeArgs, home: &Home, settings: &Settings) -> anyhow::Result<()> {
     let mut membership = context::membership(home, settings)?;
     let configuration = if args.cluster_init {

@@ -16,6 +16,10 @@ use node::settings::Settings;
 
 /// What recipes are run for.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "recipes"),
+    expect(dead_code, reason = "a build without recipes looks at nothing of it")
+)]
 pub(crate) struct Setup<'a> {
     pub(crate) home: &'a Home,
     pub(crate) settings: &'a Settings,
