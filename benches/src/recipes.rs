@@ -131,10 +131,10 @@ fn goals() -> Vec<Goal> {
         at_least,
     };
     let ratios = [
-        (PUPPET, Measure::Wall, 8.0),
-        (PUPPET, Measure::Cpu, 12.0),
-        (SALT, Measure::Wall, 5.0),
-        (SALT, Measure::Cpu, 8.0),
+        (PUPPET, Measure::Wall, 10.0),
+        (PUPPET, Measure::Cpu, 15.0),
+        (SALT, Measure::Wall, 8.0),
+        (SALT, Measure::Cpu, 10.0),
     ];
     let memory = Goal::Memory(84_000_000 / 1024);
     ratios.into_iter().map(ratio).chain([memory]).collect()
